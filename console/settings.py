@@ -1,0 +1,226 @@
+"""The whole configuration. The environment is read here and nowhere else.
+
+A wrong value fails at start with its name and what is allowed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from django.core.exceptions import ImproperlyConfigured
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def _text(name: str, default: str = "") -> str:
+    return os.environ.get(name, default)
+
+
+def _number(name: str, default: float, *, low: float, high: float) -> float:
+    raw = os.environ.get(name)
+    if raw is None:
+        return default
+    try:
+        value = float(raw)
+    except ValueError:
+        raise ImproperlyConfigured(
+            f"{name}={raw!r}: a number from {low:g} to {high:g} is expected."
+        ) from None
+    if not low <= value <= high:
+        raise ImproperlyConfigured(f"{name}={raw!r}: a number from {low:g} to {high:g} is expected.")
+    return value
+
+
+def _flag(name: str, default: bool = False) -> bool:
+    raw = os.environ.get(name)
+    if raw is None:
+        return default
+    if raw.lower() not in {"1", "0", "true", "false"}:
+        raise ImproperlyConfigured(f"{name}={raw!r}: 1, 0, true or false is expected.")
+    return raw.lower() in {"1", "true"}
+
+
+def _words(name: str, default: str = "") -> list[str]:
+    return [word for word in os.environ.get(name, default).replace(",", " ").split() if word]
+
+
+HOME = Path(_text("INTERLOCK_HOME", ".interlock")).resolve()
+
+
+def _installation() -> dict[str, str]:
+    """What `manage.py up` wrote down of the servers that it runs for this home."""
+    path = HOME / "runtime.json"
+    if not path.exists():
+        return {}
+    loaded: dict[str, str] = json.loads(path.read_text())
+    return loaded
+
+
+def _database(url: str) -> dict[str, object]:
+    """Turn `postgresql://user:password@host:port/name?host=/socket/dir` into Django's form."""
+    parts = urlsplit(url)
+    if parts.scheme not in {"postgresql", "postgres"}:
+        raise ImproperlyConfigured(
+            f"DATABASE_URL={parts.scheme}://…: postgresql://user:password@host:port/name is expected."
+        )
+    query = dict(parse_qsl(parts.query))
+    return {
+        "ENGINE": "django.db.backends.postgresql",
+        "NAME": unquote(parts.path.lstrip("/")) or "interlock",
+        "USER": unquote(parts.username or ""),
+        "PASSWORD": unquote(parts.password or ""),
+        "HOST": query.pop("host", parts.hostname or ""),
+        "PORT": str(parts.port or ""),
+        "CONN_HEALTH_CHECKS": False,
+        "OPTIONS": {
+            **query,
+            # Connections come from one pool per process and go back before any wait on the outside,
+            # so that 512 threads need a handful of them.
+            "pool": {
+                "min_size": 1,
+                "max_size": int(_number("INTERLOCK_DB_POOL", 12, low=2, high=200)),
+                "timeout": 30,
+            },
+        },
+    }
+
+
+def _secret(name: str) -> str:
+    """Read a secret from the environment, else from the file that `manage.py up` generated in the home."""
+    value = os.environ.get(f"INTERLOCK_{name.upper()}")
+    if value:
+        return value
+    path = HOME / "secrets" / name
+    if not path.exists():
+        raise ImproperlyConfigured(
+            f"INTERLOCK_{name.upper()} is not set and {path} does not exist: "
+            "set it, or start with `manage.py up`, which makes it."
+        )
+    return path.read_text().strip()
+
+
+_runtime = _installation()
+
+SECRET_KEY = _secret("secret_key")
+# Encrypts credentials and `x-secret` input at rest; 32 bytes, urlsafe base64.
+ENCRYPTION_KEY = _secret("encryption_key")
+DEBUG = _flag("INTERLOCK_DEBUG")
+ALLOWED_HOSTS = _words("INTERLOCK_HOSTS", "localhost 127.0.0.1 [::1]")
+CSRF_TRUSTED_ORIGINS = _words("INTERLOCK_ORIGINS")
+
+DATABASES = {
+    "default": _database(
+        os.environ.get("DATABASE_URL") or _runtime.get("database_url") or "postgresql:///interlock"
+    )
+}
+BROKER_URL = os.environ.get("BROKER_URL") or _runtime.get("broker_url") or "redis://127.0.0.1:6379/0"
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+INSTALLED_APPS = [
+    "console",
+    "workflows",
+    "retrieval",
+    "providers",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.postgres",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "django_htmx",
+    "rest_framework",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+]
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "django_htmx.middleware.HtmxMiddleware",
+]
+ROOT_URLCONF = "console.urls"
+ASGI_APPLICATION = "console.asgi.application"
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [ROOT / "templates"],
+        "APP_DIRS": False,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+            "loaders": ["django.template.loaders.filesystem.Loader"],
+        },
+    },
+]
+
+AUTH_USER_MODEL = "console.User"
+LOGIN_URL = "/sign-in/"
+LOGIN_REDIRECT_URL = "/"
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.ScryptPasswordHasher"]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 10}},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+]
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = "Lax"
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = _flag("INTERLOCK_HTTPS")
+X_FRAME_OPTIONS = "DENY"
+SECURE_CONTENT_TYPE_NOSNIFF = True
+SECURE_REFERRER_POLICY = "same-origin"
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": ["'none'"],
+        "script-src": ["'self'"],
+        "style-src": ["'self'"],
+        "img-src": ["'self'", "data:"],
+        "font-src": ["'self'"],
+        "connect-src": ["'self'"],
+        "form-action": ["'self'"],
+        "frame-ancestors": ["'none'"],
+        "base-uri": ["'none'"],
+    }
+}
+
+USE_TZ = True
+TIME_ZONE = "UTC"
+LANGUAGE_CODE = "en-us"
+USE_I18N = False
+
+STATIC_URL = "/static/"
+STATIC_ROOT = ROOT / "staticfiles"
+# Served straight from the apps: nothing to collect before the first start.
+WHITENOISE_USE_FINDERS = True
+DATA_UPLOAD_MAX_MEMORY_SIZE = 8 * 1024 * 1024
+
+# --- Interlock's own -----------------------------------------------------------------------------
+# Worker threads; each runs one step at a time.
+WORKER_THREADS = int(_number("INTERLOCK_WORKER_THREADS", 32, low=1, high=2048))
+# How long a worker that got SIGTERM lets running steps go on before it hands them back.
+DRAIN_GRACE_S = _number("INTERLOCK_DRAIN_GRACE", 20, low=0, high=3600)
+LEASE_S = _number("INTERLOCK_LEASE", 30, low=1, high=600)
+HEARTBEAT_S = _number("INTERLOCK_HEARTBEAT", 10, low=0.2, high=200)
+# How long one message keeps a worker thread before it rings again and gives way.
+SLICE_S = _number("INTERLOCK_SLICE", 1, low=0.01, high=60)
+# Names of environment variables that a provider document's `credential: env:NAME` may read; `*` matches.
+CREDENTIAL_NAMES = _words("INTERLOCK_CREDENTIAL_NAMES", "*_API_KEY")
+# Addresses, networks, host names, or host:port that tools may call although they are private.
+TOOL_ALLOW = _words("INTERLOCK_TOOL_ALLOW")
+# `package.module:function` patterns that `python:` tools may name.
+TOOL_PYTHON = _words("INTERLOCK_TOOL_PYTHON")
+# Folders that a corpus' `sources: [{path}]` may lie under.
+CORPUS_ROOTS = [Path(word).resolve() for word in _words("INTERLOCK_CORPUS_ROOTS")]
+UPLOAD_MAX_BYTES = int(_number("INTERLOCK_UPLOAD_MAX_MB", 64, low=1, high=4096)) * 1024 * 1024
+# Fault points of the engine (`after_claim:kill`), for the chaos tests only.
+FAULTS = _words("INTERLOCK_FAULTS")
