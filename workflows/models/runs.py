@@ -1,0 +1,187 @@
+"""Runs, step runs and attempts. Their states are written by the engine's statements alone.
+
+The tables that grow have no foreign-key constraints: each check would take a share lock on the row of
+the run, and ten thousand items of one run that end at once would queue there. `prune` deletes whole runs.
+"""
+
+from __future__ import annotations
+
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+from django.db.models import Q
+from django.db.models.functions import Now
+
+from workflows import states
+from workflows.models.releases import Environment, Release
+
+PRIORITIES = {"high": 1, "normal": 5, "low": 9}
+
+
+class Run(models.Model):
+    id = models.CharField(max_length=20, primary_key=True)
+    workflow = models.CharField(max_length=63)
+    environment = models.ForeignKey(Environment, on_delete=models.PROTECT, db_index=False)
+    release = models.ForeignKey(Release, on_delete=models.PROTECT, related_name="runs", db_index=False)
+    state = models.CharField(max_length=10)
+    # Where a run goes once its running attempts have ended: failed | cancelled.
+    # Nothing new starts while it is set.
+    stopping = models.CharField(max_length=10, blank=True, default="")
+    title = models.TextField(blank=True, default="")
+    trigger = models.CharField(max_length=20)  # api | console | cli | workflow | schedule …
+    created_by = models.CharField(max_length=200)
+    session = models.TextField(null=True)  # noqa: DJ001  null in the API: no session
+    tags = ArrayField(models.TextField(), default=list)
+    priority = models.PositiveSmallIntegerField(default=PRIORITIES["normal"])
+    pins = models.JSONField(default=dict)  # {corpus: snapshot number}
+    variables = models.JSONField(default=dict)  # the environment's variables, as they were at the start
+    input_hash = models.BinaryField()
+    output_hash = models.BinaryField(null=True)
+    error = models.JSONField(null=True)  # {class, message, step}
+    idempotency_key = models.CharField(max_length=255, null=True)  # noqa: DJ001  null: none was given
+    request_hash = models.BinaryField(null=True)  # of the parsed request body, to tell a repeat from a clash
+    parent = models.ForeignKey("self", null=True, on_delete=models.PROTECT, related_name="children")
+    forked_from = models.ForeignKey("self", null=True, on_delete=models.PROTECT, related_name="forks")
+    events = models.PositiveIntegerField(default=0)  # the run's own journal events so far
+    created_at = models.DateTimeField(db_default=Now())
+    started_at = models.DateTimeField(null=True)
+    ended_at = models.DateTimeField(null=True)
+    deadline_at = models.DateTimeField(null=True)
+    # Totals, written once at the end; while the run goes on they are summed from its step runs.
+    cost_usd = models.DecimalField(max_digits=20, decimal_places=10, null=True)
+    tokens = models.JSONField(null=True)  # {input, cached, output, reasoning}
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(condition=Q(state__in=list(states.RUN)), name="run_state_known"),
+            models.UniqueConstraint(
+                fields=["workflow", "environment", "idempotency_key"], name="run_idempotency_key"
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["-created_at", "-id"], name="run_newest"),
+            models.Index(fields=["state", "-created_at", "-id"], name="run_by_state"),
+            models.Index(fields=["workflow", "-created_at", "-id"], name="run_by_workflow"),
+            models.Index(
+                fields=["session", "-created_at"], name="run_by_session", condition=Q(session__isnull=False)
+            ),
+            models.Index(
+                fields=["deadline_at"],
+                name="run_deadline",
+                condition=Q(deadline_at__isnull=False, ended_at__isnull=True),
+            ),
+            models.Index(fields=["created_at"], name="run_open", condition=Q(ended_at__isnull=True)),
+        ]
+
+    def __str__(self) -> str:
+        return self.id
+
+
+class StepRun(models.Model):
+    """One node of the definition in one run. Kept narrow: payloads lie elsewhere, under their hashes."""
+
+    run = models.ForeignKey(
+        Run, on_delete=models.CASCADE, related_name="steps", db_index=False, db_constraint=False
+    )
+    path = models.TextField()  # such as score[17]/judge
+    step_id = models.CharField(max_length=63)
+    kind = models.CharField(max_length=12)
+    epoch = models.PositiveSmallIntegerField(default=1)
+    # A later epoch has taken this one's place; it is kept for view.
+    superseded = models.BooleanField(default=False)
+    ordinal = models.PositiveIntegerField()  # the order of the definition
+    parent = models.ForeignKey(
+        "self", null=True, on_delete=models.CASCADE, related_name="children", db_index=False
+    )
+    item = models.PositiveIntegerField(null=True)  # which item of the parent map
+    state = models.CharField(max_length=10)
+    reason = models.CharField(
+        max_length=20, blank=True, default=""
+    )  # retry | children | lost | interrupted …
+    waiting_on = models.PositiveIntegerField(default=0)  # needs that are not done yet
+    held = models.BooleanField(default=False)  # a map item beyond max_parallel
+    settling = models.BooleanField(default=False)  # its children have ended; the next attempt collects them
+    alone = models.BooleanField(default=False)  # lost twice: it runs with no neighbour in its process
+    priority = models.PositiveSmallIntegerField(default=PRIORITIES["normal"])
+    ready_at = models.DateTimeField(null=True)
+    rung_at = models.DateTimeField(null=True)  # when the clock last rang for it
+    rings = models.PositiveSmallIntegerField(default=0)
+    wake_at = models.DateTimeField(null=True)
+    lease = models.UUIDField(null=True)
+    lease_until = models.DateTimeField(null=True)
+    sent = models.BooleanField(default=False)  # the running attempt's `once` call may have left
+    attempts_made = models.PositiveIntegerField(default=0)
+    failures = models.PositiveIntegerField(default=0)  # of the work itself; these use up the retry policy
+    losses = models.PositiveIntegerField(default=0)  # of the infrastructure; these never do
+    events = models.PositiveIntegerField(default=0)
+    input_hash = models.BinaryField(null=True)
+    output_hash = models.BinaryField(null=True)
+    error = models.JSONField(null=True)  # {class, message}
+    started_at = models.DateTimeField(null=True)
+    ended_at = models.DateTimeField(null=True)
+    cost_usd = models.DecimalField(max_digits=20, decimal_places=10, null=True)
+    tokens = models.JSONField(null=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["run", "path", "epoch"], name="step_path_epoch"),
+            models.UniqueConstraint(
+                fields=["run", "path"], condition=Q(superseded=False), name="step_current_path"
+            ),
+            models.CheckConstraint(condition=Q(state__in=list(states.STEP)), name="step_state_known"),
+            models.CheckConstraint(
+                condition=Q(state="running", lease__isnull=False, lease_until__isnull=False)
+                | (~Q(state="running") & Q(lease__isnull=True)),
+                name="step_running_has_lease",
+            ),
+        ]
+        indexes = [
+            # What a claim looks for.
+            models.Index(
+                fields=["priority", "ready_at", "id"], name="step_ready", condition=Q(state="ready")
+            ),
+            # What the clock looks for.
+            models.Index(fields=["lease_until"], name="step_leased", condition=Q(state="running")),
+            models.Index(
+                fields=["wake_at"], name="step_timer", condition=Q(state="waiting", wake_at__isnull=False)
+            ),
+            # Unfinished siblings, and the next item of a map.
+            models.Index(
+                fields=["parent", "item"],
+                name="step_open_children",
+                condition=Q(parent__isnull=False)
+                & ~Q(state__in=["succeeded", "skipped", "failed", "cancelled"]),
+            ),
+            models.Index(
+                fields=["run"],
+                name="step_open",
+                condition=~Q(state__in=["succeeded", "skipped", "failed", "cancelled"]),
+            ),
+            models.Index(fields=["state"], name="step_unknown", condition=Q(state="unknown")),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.run_id} {self.path}"
+
+
+class Attempt(models.Model):
+    step_run = models.ForeignKey(
+        StepRun, on_delete=models.CASCADE, related_name="attempts", db_index=False, db_constraint=False
+    )
+    run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="attempts", db_constraint=False)
+    number = models.PositiveIntegerField()
+    state = models.CharField(max_length=12)
+    worker = models.CharField(max_length=120)
+    lease = models.UUIDField()
+    alone = models.BooleanField(default=False)
+    started_at = models.DateTimeField(db_default=Now())
+    ended_at = models.DateTimeField(null=True)
+    error = models.JSONField(null=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["step_run", "number"], name="attempt_number"),
+            models.CheckConstraint(condition=Q(state__in=list(states.ATTEMPT)), name="attempt_state_known"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.step_run} attempt {self.number}"

@@ -1,0 +1,75 @@
+"""States of a run, a step run and an attempt, and the legal moves between them, as data.
+
+Pure: nothing here reads or writes anything. Every state change in the product is a guarded update
+`… WHERE state IN (sources of the target)`, and `docs/states.md` is generated from these tables.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+Moves = Mapping[str, frozenset[str]]
+
+
+def _moves(table: Mapping[str, str]) -> Moves:
+    return {source: frozenset(targets.split()) for source, targets in table.items()}
+
+
+RUN: Final[Moves] = _moves(
+    {
+        "queued": "running waiting paused succeeded failed cancelled",
+        "running": "waiting paused succeeded failed cancelled",
+        "waiting": "running paused succeeded failed cancelled",
+        "paused": "queued running waiting cancelled failed",
+        # Only a person leads a run out of an end state, by recovery.
+        "failed": "running",
+        "cancelled": "running",
+        "succeeded": "",
+    }
+)
+
+STEP: Final[Moves] = _moves(
+    {
+        "pending": "ready running skipped cancelled",
+        "ready": "running cancelled",
+        # To `ready`: lost or interrupted. To `waiting`: a retry, or children that have to end first.
+        "running": "ready waiting succeeded failed unknown skipped cancelled",
+        "waiting": "ready succeeded failed skipped cancelled",
+        "unknown": "ready succeeded failed skipped cancelled",
+        "failed": "ready succeeded skipped",
+        "cancelled": "pending ready",
+        "succeeded": "",
+        "skipped": "",
+    }
+)
+
+ATTEMPT: Final[Moves] = _moves(
+    {
+        "running": "succeeded failed lost interrupted cancelled",
+        # A late result of the very attempt that was given up still settles an unknown effect.
+        "lost": "succeeded failed",
+        "interrupted": "succeeded failed",
+        "succeeded": "",
+        "failed": "",
+        "cancelled": "",
+    }
+)
+
+RUN_ENDED: Final = frozenset({"succeeded", "failed", "cancelled"})
+RUN_ACTIVE: Final = frozenset({"queued", "running", "waiting"})
+# A need in one of these states counts as done for its successors.
+STEP_DONE: Final = frozenset({"succeeded", "skipped"})
+STEP_ENDED: Final = frozenset({"succeeded", "failed", "skipped", "cancelled"})
+
+
+def may(table: Moves, *, source: str, target: str) -> bool:
+    """Say whether a move is legal. Unknown names are an error, not a no."""
+    if target not in table:
+        raise KeyError(target)
+    return target in table[source]
+
+
+def sources(table: Moves, *, target: str) -> frozenset[str]:
+    """Return the states from which `target` may be reached."""
+    return frozenset(source for source, targets in table.items() if target in targets)
