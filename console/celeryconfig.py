@@ -4,6 +4,8 @@ from django.conf import settings
 
 broker_url = settings.BROKER_URL
 broker_connection_retry_on_startup = True
+# For ever: a worker does without its doorbell for as long as that takes.
+broker_connection_max_retries = None
 broker_transport_options = {
     "socket_timeout": 5,
     "socket_connect_timeout": 2,

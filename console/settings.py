@@ -5,14 +5,15 @@ A wrong value fails at start with its name and what is allowed.
 
 from __future__ import annotations
 
-import json
 import os
+import sys
 from pathlib import Path
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
 
-ROOT = Path(__file__).resolve().parent.parent
+from console import logging as structured
+from console.home import ROOT, VARIABLE, Home
 
 
 def _text(name: str, default: str = "") -> str:
@@ -47,16 +48,15 @@ def _words(name: str, default: str = "") -> list[str]:
     return [word for word in os.environ.get(name, default).replace(",", " ").split() if word]
 
 
-HOME = Path(_text("INTERLOCK_HOME", ".interlock")).resolve()
+def _choice(name: str, default: str, allowed: list[str]) -> str:
+    value = os.environ.get(name, default)
+    if value not in allowed:
+        raise ImproperlyConfigured(f"{name}={value!r}: one of {', '.join(allowed)} is expected.")
+    return value
 
 
-def _installation() -> dict[str, str]:
-    """What `manage.py up` wrote down of the servers that it runs for this home."""
-    path = HOME / "runtime.json"
-    if not path.exists():
-        return {}
-    loaded: dict[str, str] = json.loads(path.read_text())
-    return loaded
+_home = Home.at(_text(VARIABLE))
+HOME = _home.path
 
 
 def _database(url: str) -> dict[str, object]:
@@ -102,7 +102,8 @@ def _secret(name: str) -> str:
     return path.read_text().strip()
 
 
-_runtime = _installation()
+# What `manage.py up` wrote down of the servers that it runs for this home.
+_runtime = {name: str(value) for name, value in _home.runtime().items()}
 
 SECRET_KEY = _secret("secret_key")
 # Encrypts credentials and `x-secret` input at rest; 32 bytes, urlsafe base64.
@@ -203,6 +204,11 @@ STATIC_ROOT = ROOT / "staticfiles"
 # Served straight from the apps: nothing to collect before the first start.
 WHITENOISE_USE_FINDERS = True
 DATA_UPLOAD_MAX_MEMORY_SIZE = 8 * 1024 * 1024
+
+LOGGING = structured.configuration(
+    level=_choice("INTERLOCK_LOG_LEVEL", "INFO", structured.level_names()), terminal=sys.stderr.isatty()
+)
+structured.configure_structlog()
 
 # --- Interlock's own -----------------------------------------------------------------------------
 # Worker threads; each runs one step at a time.

@@ -1,0 +1,101 @@
+"""One Postgres and one Valkey per pytest session, started only when a selected test needs them.
+
+Loaded by `-p tests.servers` before Django's settings are. May not import Django.
+
+INTERLOCK_TEST_FSYNC=1 runs Postgres with fsync, as in production.
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+import secrets
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from console.embedded import Postgres, Valkey, free_port
+from console.processes import spawn, stop
+
+_UNIT = Path(__file__).parent / "unit"
+_SPEED = {
+    "fsync": "off",
+    "synchronous_commit": "off",
+    "full_page_writes": "off",
+    "io_method": "sync",
+    "shared_buffers": "128MB",
+    "idle_in_transaction_session_timeout": "0",
+}
+
+
+class Servers:
+    """The session's servers. Addresses are known, and in the environment, before anything runs."""
+
+    def __init__(self) -> None:
+        self.home = Path(tempfile.mkdtemp(prefix="interlock-test-"))
+        self.logs = self.home / "logs"
+        self.logs.mkdir()
+        durable = os.environ.get("INTERLOCK_TEST_FSYNC") == "1"
+        self.postgres = Postgres(self.home / "postgres", secrets.token_hex(8), {} if durable else _SPEED)
+        self.valkey = Valkey(self.home / "valkey", secrets.token_hex(8), free_port())
+        self.processes: dict[str, subprocess.Popen[bytes]] = {}
+        os.environ |= {
+            "INTERLOCK_HOME": str(self.home),
+            "INTERLOCK_SECRET_KEY": secrets.token_hex(32),
+            "INTERLOCK_ENCRYPTION_KEY": base64.urlsafe_b64encode(secrets.token_bytes(32)).decode(),
+            "DATABASE_URL": self.postgres.url(),
+            "BROKER_URL": self.valkey.url(),
+        }
+
+    def start(self) -> None:
+        self.start_valkey()
+        self.start_postgres()
+
+    def start_postgres(self) -> None:
+        """Start Postgres, or start it again after a test killed it."""
+        self._start("postgres", self.postgres)
+
+    def start_valkey(self) -> None:
+        """Start Valkey, or start it again, empty, after a test killed it."""
+        self._start("valkey", self.valkey)
+
+    def kill(self, name: str) -> None:
+        """End `postgres` or `valkey` as a crash would."""
+        process = self.processes.pop(name)
+        process.kill()
+        process.wait()
+
+    def stop(self) -> None:
+        while self.processes:
+            _, process = self.processes.popitem()
+            stop(process, first=signal.SIGINT, grace_s=10)
+        shutil.rmtree(self.postgres.socket_dir, ignore_errors=True)
+        shutil.rmtree(self.home, ignore_errors=True)
+
+    def _start(self, name: str, server: Postgres | Valkey) -> None:
+        server.prepare()
+        log = self.logs / f"{name}.log"
+        process = self.processes[name] = spawn(server.command(), log=log)
+        try:
+            server.wait_until_ready(alive=lambda: process.poll() is None)
+        except Exception:
+            sys.stderr.write(log.read_text()[-2000:])
+            raise
+
+
+SERVERS = Servers()
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    needed = any(_UNIT not in item.path.parents for item in session.items)
+    if needed and not session.config.option.collectonly and not SERVERS.processes:
+        SERVERS.start()
+
+
+def pytest_unconfigure() -> None:
+    SERVERS.stop()
