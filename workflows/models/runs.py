@@ -82,7 +82,7 @@ class StepRun(models.Model):
     run = models.ForeignKey(
         Run, on_delete=models.CASCADE, related_name="steps", db_index=False, db_constraint=False
     )
-    path = models.TextField()  # such as score[17]/judge
+    path = models.TextField(db_collation="C")  # prefix searches use the index; such as score[17]/judge
     step_id = models.CharField(max_length=63)
     kind = models.CharField(max_length=12)
     epoch = models.PositiveSmallIntegerField(default=1)
@@ -93,6 +93,7 @@ class StepRun(models.Model):
         "self", null=True, on_delete=models.CASCADE, related_name="children", db_index=False
     )
     item = models.PositiveIntegerField(null=True)  # which item of the parent map
+    item_hash = models.BinaryField(null=True)  # and its value
     state = models.CharField(max_length=10)
     reason = models.CharField(
         max_length=20, blank=True, default=""

@@ -1,0 +1,56 @@
+-- Start an attempt on one step run: pending or ready → running, with a lease by the database's clock.
+-- Returns everything that the worker needs to go on, or NULL when somebody else was faster.
+CREATE FUNCTION interlock_begin(p_step bigint, p_worker text, p_lease uuid, p_lease_s float8)
+RETURNS jsonb LANGUAGE plpgsql AS $$
+DECLARE
+    s workflows_steprun;
+    r workflows_run;
+    v_attempt bigint;
+    v_from text;
+BEGIN
+    UPDATE workflows_steprun
+       SET state = 'running', waiting_on = 0, held = false, sent = false, wake_at = NULL,
+           reason = CASE WHEN reason = 'poison' THEN reason ELSE '' END,
+           lease = p_lease, lease_until = clock_timestamp() + make_interval(secs => p_lease_s),
+           attempts_made = attempts_made + 1, events = events + 1,
+           started_at = coalesce(started_at, clock_timestamp()), rung_at = NULL, rings = 0
+     WHERE id = p_step AND state IN ('pending', 'ready')
+    RETURNING * INTO s;
+    IF NOT FOUND THEN
+        RETURN NULL;
+    END IF;
+
+    SELECT * INTO r FROM workflows_run WHERE id = s.run_id;
+    IF r.state IN ('queued', 'waiting') THEN
+        v_from := r.state;
+        UPDATE workflows_run
+           SET state = 'running', started_at = coalesce(started_at, clock_timestamp()), events = events + 1
+         WHERE id = s.run_id AND state IN ('queued', 'waiting')
+        RETURNING * INTO r;
+        IF FOUND THEN
+            INSERT INTO workflows_journalevent (run_id, type, at, n, data)
+            VALUES (r.id, CASE v_from WHEN 'queued' THEN 'run.started' ELSE 'run.went_on' END,
+                    clock_timestamp(), r.events, '{}');
+        ELSE
+            SELECT * INTO r FROM workflows_run WHERE id = s.run_id;
+        END IF;
+    END IF;
+
+    INSERT INTO workflows_attempt (step_run_id, run_id, number, state, worker, lease, alone, started_at)
+    VALUES (s.id, s.run_id, s.attempts_made, 'running', p_worker, p_lease, s.alone, clock_timestamp())
+    RETURNING id INTO v_attempt;
+    INSERT INTO workflows_journalevent (run_id, type, at, step, epoch, attempt, n, data)
+    VALUES (s.run_id, 'attempt.started', clock_timestamp(), s.path, s.epoch, s.attempts_made, s.events,
+            jsonb_build_object('worker', p_worker));
+
+    RETURN jsonb_build_object(
+        'step', s.id, 'run', s.run_id, 'path', s.path, 'step_id', s.step_id, 'epoch', s.epoch,
+        'parent', s.parent_id, 'item', s.item, 'item_hash', encode(s.item_hash, 'hex'),
+        'attempt', v_attempt, 'number', s.attempts_made, 'failures', s.failures, 'losses', s.losses,
+        'lease', p_lease, 'settling', s.settling, 'alone', s.alone, 'poison', s.reason = 'poison',
+        'input_hash', encode(s.input_hash, 'hex'), 'failing', s.error,
+        'release', r.release_id, 'workflow', r.workflow, 'environment', r.environment_id,
+        'run_input', encode(r.input_hash, 'hex'), 'pins', r.pins, 'variables', r.variables,
+        'session', r.session, 'run_started_at', r.started_at, 'deadline_at', r.deadline_at
+    );
+END $$;

@@ -1,0 +1,22 @@
+-- Let the next held item of a map go. `p_gate` is the ordinal of the item's first root: whoever locks that row
+-- lets the whole item go, so that two finishers never release the same item.
+CREATE FUNCTION interlock_next_item(p_parent bigint, p_gate integer)
+RETURNS bigint[] LANGUAGE plpgsql AS $$
+DECLARE
+    v_item integer;
+    v_ready bigint[];
+BEGIN
+    SELECT item INTO v_item FROM workflows_steprun
+     WHERE parent_id = p_parent AND held AND state = 'pending' AND ordinal = p_gate AND NOT superseded
+     ORDER BY item LIMIT 1
+       FOR UPDATE SKIP LOCKED;
+    IF v_item IS NULL THEN
+        RETURN '{}';
+    END IF;
+    WITH released AS (
+        UPDATE workflows_steprun SET held = false, state = 'ready', ready_at = clock_timestamp()
+         WHERE parent_id = p_parent AND item = v_item AND held AND state = 'pending' AND NOT superseded
+        RETURNING id, ordinal)
+    SELECT array_agg(id ORDER BY ordinal) INTO v_ready FROM released;
+    RETURN v_ready;
+END $$;
