@@ -1,0 +1,86 @@
+"""What every request passes: its id, who may, and what browsers may keep. No page's own business."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from collections.abc import Callable
+from typing import Any
+
+import structlog
+from django.contrib.auth.views import redirect_to_login
+from django.core.exceptions import ImproperlyConfigured
+from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
+from django.utils.cache import patch_vary_headers
+
+from console import access
+
+GetResponse = Callable[[HttpRequest], HttpResponseBase]
+_REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{8,64}")
+
+
+class RequestIdMiddleware:
+    """Gives each request an id, or keeps the proxy's; it is on every error page and log line."""
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        given = request.headers.get("X-Request-Id", "")
+        request_id = given if _REQUEST_ID.fullmatch(given) else secrets.token_hex(8)
+        request.request_id = request_id  # type: ignore[attr-defined]
+        with structlog.contextvars.bound_contextvars(request_id=request_id):
+            response = self.get_response(request)
+        response["X-Request-Id"] = request_id
+        return response
+
+
+class AccessMiddleware:
+    """Lets a request through to a view that is public, or whose permission the person has."""
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        return self.get_response(request)
+
+    def process_view(
+        self, request: HttpRequest, view: Callable[..., Any], args: Any, kwargs: Any
+    ) -> HttpResponseBase | None:
+        """Answer for the view where it may not run; an API view checks itself, tokens included."""
+        if access.is_public(view) or access.is_api(view):
+            return None
+        permission = getattr(view, "permission", None)
+        if permission is None:
+            raise ImproperlyConfigured(f"{view!r} names no permission: add @requires(…) or @public.")
+        if not request.user.is_authenticated:
+            return _sign_in_first(request)
+        access.check(request, permission)
+        return None
+
+
+def _sign_in_first(request: HttpRequest) -> HttpResponse:
+    if request.headers.get("HX-Request"):
+        # No redirect: what somebody has typed on the page must not be lost.
+        return HttpResponse(
+            "You are signed out. Sign in again in another tab, then repeat this.",
+            status=401,
+            content_type="text/plain",
+        )
+    return redirect_to_login(request.get_full_path())
+
+
+class FragmentMiddleware:
+    """Keeps fragments out of the browser's cache: one address answers with a page or with its part."""
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        response = self.get_response(request)
+        patch_vary_headers(response, ["HX-Request"])
+        if request.headers.get("HX-Request"):
+            # `Vary` alone is not enough: Chromium shows a cached fragment on Back.
+            response["Cache-Control"] = "no-store"
+        return response

@@ -1,0 +1,2 @@
+/* The console's behaviour: plain modules, no framework, nothing to build. */
+import "./shell.js";

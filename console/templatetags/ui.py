@@ -1,0 +1,122 @@
+"""Template tags and filters of the console's components. They format and draw; they read nothing."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+
+from django import template
+from django.http import HttpRequest
+from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from console import access, formats
+from console.drawing import json_text, looks
+
+register = template.Library()
+
+
+@register.simple_tag
+def icon(name: str, classes: str = "") -> SafeString:
+    """Draw one icon of the sprite."""
+    return looks.icon(name, classes)
+
+
+@register.simple_tag
+def state(name: str, compact: bool = False) -> SafeString:
+    """Draw a state: icon and word."""
+    return looks.state(name, compact=compact)
+
+
+@register.filter
+def state_word(name: str) -> str:
+    """Name a state as people read it."""
+    return looks.state_look(name).word
+
+
+@register.filter
+def tone(name: str) -> str:
+    """Return the tone of a state, for a class name."""
+    return looks.state_look(name).tone
+
+
+@register.simple_tag
+def ver(number: int | None, title: str = "") -> SafeString:
+    """Draw a version chip; nothing without a number."""
+    if number is None:
+        return SafeString("")
+    return format_html('<span class="version" title="{}">v{}</span>', title or f"Version {number}", number)
+
+
+@register.filter
+def duration(seconds: float | None) -> str:
+    """Write seconds as people read them."""
+    return formats.duration(seconds)
+
+
+@register.simple_tag
+def moment(when: datetime | None, style: str = "ago") -> SafeString:
+    """Draw a time: how long ago, or to the second; the exact time is in its title."""
+    if when is None:
+        return SafeString(formats.UNKNOWN)
+    text = formats.ago((timezone.now() - when).total_seconds()) if style == "ago" else formats.instant(when)
+    return format_html(
+        '<time datetime="{}" title="{}">{}</time>', when.isoformat(), f"{when:%Y-%m-%d %H:%M:%S} UTC", text
+    )
+
+
+@register.filter
+def tokens(count: int | None) -> str:
+    """Write a number of tokens."""
+    return formats.tokens(count)
+
+
+@register.filter
+def money(usd: Decimal | None) -> str:
+    """Write US dollars; unknown is a dash, never zero."""
+    return formats.money(usd)
+
+
+@register.filter
+def size(count: int) -> str:
+    """Write a number of bytes."""
+    return formats.size(count)
+
+
+@register.filter
+def thousands(count: int | None) -> str:
+    """Write a whole number with separators; unknown is a dash."""
+    return formats.UNKNOWN if count is None else f"{count:,}"
+
+
+@register.simple_tag
+def plural(count: int, one: str, many: str = "") -> str:
+    """Write a number and its noun."""
+    return formats.plural(count, one, many)
+
+
+@register.filter
+def printable(text: object) -> str:
+    """Make text that came from outside safe to send."""
+    return formats.printable(str(text))
+
+
+@register.simple_tag
+def json_block(value: object) -> SafeString:
+    """Draw a JSON value as coloured text."""
+    return format_html(
+        '<pre class="code" tabindex="0">{}</pre>', json_text.highlight(json_text.serialise(value))
+    )
+
+
+@register.filter
+def may(request: HttpRequest, permission: str) -> bool:
+    """Say whether the person has the permission."""
+    return access.may(access.role_of(request), permission)
+
+
+@register.filter
+def refusal(request: HttpRequest, permission: str) -> str:
+    """Say why an action is not offered to this person."""
+    return access.refusal(access.role_of(request), permission)
