@@ -17,6 +17,8 @@ def main() -> None:
         if named:
             # Before the settings load, which read it; child processes find the same home by it.
             os.environ[VARIABLE] = str(Home.at(named).path)
+        if arguments[1:2] == ["up"] and not {"-h", "--help"} & set(arguments):
+            Home.at(os.environ.get(VARIABLE)).create()  # the settings want the secrets that this makes
         execute_from_command_line(arguments)
     except (HomeError, ImproperlyConfigured) as error:
         sys.exit(f"{error}")

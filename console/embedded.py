@@ -86,9 +86,12 @@ class Postgres:
 
     @property
     def socket_dir(self) -> Path:
-        """The socket's folder: beside ours, or a short one elsewhere if that is too long or out of reach."""
+        """The socket's folder: beside ours, or a short one elsewhere if that is too long or out of reach.
+
+        Out of reach it is for a server that is not us: a home is closed to others.
+        """
         beside = self.folder.parent / "run"
-        if len(os.fsencode(beside)) <= _SOCKET_DIR_MAX and server_user.reachable(beside):
+        if len(os.fsencode(beside)) <= _SOCKET_DIR_MAX and server_user.server_user() is None:
             return beside
         mark = hashlib.sha256(os.fsencode(self.folder)).hexdigest()[:16]
         return Path(tempfile.gettempdir()) / f"interlock-{mark}"

@@ -28,8 +28,10 @@ class Command:
     if_orphaned: signal.Signals = signal.SIGKILL
 
 
-def spawn(command: Command, *, log: Path) -> subprocess.Popen[bytes]:
+def spawn(command: Command, *, log: Path, answers: bool = False) -> subprocess.Popen[bytes]:
     """Start a child in a session of its own (Ctrl-C reaches only us), its output appended to `log`.
+
+    With `answers`, standard output comes back by a pipe instead, and only errors go to `log`.
 
     Call it from the main thread: the kernel ties a child's life to the thread that made it.
     """
@@ -43,8 +45,8 @@ def spawn(command: Command, *, log: Path) -> subprocess.Popen[bytes]:
             cwd=command.cwd,
             env={**os.environ, **command.env},
             stdin=stdin,
-            stdout=output,
-            stderr=subprocess.STDOUT,
+            stdout=subprocess.PIPE if answers else output,
+            stderr=output,
             start_new_session=True,
             user=uid,
             group=gid,

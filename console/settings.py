@@ -5,6 +5,7 @@ A wrong value fails at start with its name and what is allowed.
 
 from __future__ import annotations
 
+import base64
 import os
 import sys
 from pathlib import Path
@@ -17,12 +18,12 @@ from console.home import ROOT, VARIABLE, Home
 
 
 def _text(name: str, default: str = "") -> str:
-    return os.environ.get(name, default)
+    return os.environ.get(name) or default
 
 
 def _number(name: str, default: float, *, low: float, high: float) -> float:
     raw = os.environ.get(name)
-    if raw is None:
+    if not raw:
         return default
     try:
         value = float(raw)
@@ -37,7 +38,7 @@ def _number(name: str, default: float, *, low: float, high: float) -> float:
 
 def _flag(name: str, default: bool = False) -> bool:
     raw = os.environ.get(name)
-    if raw is None:
+    if not raw:
         return default
     if raw.lower() not in {"1", "0", "true", "false"}:
         raise ImproperlyConfigured(f"{name}={raw!r}: 1, 0, true or false is expected.")
@@ -45,11 +46,16 @@ def _flag(name: str, default: bool = False) -> bool:
 
 
 def _words(name: str, default: str = "") -> list[str]:
-    return [word for word in os.environ.get(name, default).replace(",", " ").split() if word]
+    return _text(name, default).replace(",", " ").split()
+
+
+def _folders(name: str) -> list[Path]:
+    """Folders parted as in PATH."""
+    return [Path(word).expanduser().resolve() for word in _text(name).split(os.pathsep) if word]
 
 
 def _choice(name: str, default: str, allowed: list[str]) -> str:
-    value = os.environ.get(name, default)
+    value = _text(name, default)
     if value not in allowed:
         raise ImproperlyConfigured(f"{name}={value!r}: one of {', '.join(allowed)} is expected.")
     return value
@@ -88,6 +94,32 @@ def _database(url: str) -> dict[str, object]:
     }
 
 
+def _broker(url: str) -> str:
+    scheme = url.partition("://")[0]
+    allowed = ("redis", "rediss", "redis+socket", "amqp", "amqps")
+    if scheme not in allowed:
+        raise ImproperlyConfigured(
+            f"BROKER_URL={scheme}://…: redis://:password@host:port/0 is expected, or one of "
+            f"{', '.join(f'{name}://' for name in allowed[1:])}"
+        )
+    return url
+
+
+def _key(name: str) -> str:
+    """A secret of 32 bytes in urlsafe base64."""
+    value = _secret(name)
+    try:
+        size = len(base64.urlsafe_b64decode(value))
+    except ValueError:
+        size = 0
+    if size != 32:
+        raise ImproperlyConfigured(
+            f"INTERLOCK_{name.upper()}: 32 random bytes in urlsafe base64 are expected, "
+            'made by: python -c "import base64, os; print(base64.urlsafe_b64encode(os.urandom(32)).decode())"'
+        )
+    return value
+
+
 def _secret(name: str) -> str:
     """Read a secret from the environment, else from the file that `manage.py up` generated in the home."""
     value = os.environ.get(f"INTERLOCK_{name.upper()}")
@@ -107,17 +139,18 @@ _runtime = {name: str(value) for name, value in _home.runtime().items()}
 
 SECRET_KEY = _secret("secret_key")
 # Encrypts credentials and `x-secret` input at rest; 32 bytes, urlsafe base64.
-ENCRYPTION_KEY = _secret("encryption_key")
+ENCRYPTION_KEY = _key("encryption_key")
 DEBUG = _flag("INTERLOCK_DEBUG")
 ALLOWED_HOSTS = _words("INTERLOCK_HOSTS", "localhost 127.0.0.1 [::1]")
 CSRF_TRUSTED_ORIGINS = _words("INTERLOCK_ORIGINS")
 
+# Servers that the operator named; where empty, `manage.py up` runs its own.
+OWN_DATABASE_URL = _text("DATABASE_URL")
+OWN_BROKER_URL = _text("BROKER_URL")
 DATABASES = {
-    "default": _database(
-        os.environ.get("DATABASE_URL") or _runtime.get("database_url") or "postgresql:///interlock"
-    )
+    "default": _database(OWN_DATABASE_URL or _runtime.get("database_url") or "postgresql:///interlock")
 }
-BROKER_URL = os.environ.get("BROKER_URL") or _runtime.get("broker_url") or "redis://127.0.0.1:6379/0"
+BROKER_URL = _broker(OWN_BROKER_URL or _runtime.get("broker_url") or "redis://127.0.0.1:6379/0")
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 INSTALLED_APPS = [
@@ -221,6 +254,11 @@ WORKER_THREADS = int(_number("INTERLOCK_WORKER_THREADS", 32, low=1, high=2048))
 DRAIN_GRACE_S = _number("INTERLOCK_DRAIN_GRACE", 20, low=0, high=3600)
 LEASE_S = _number("INTERLOCK_LEASE", 30, low=1, high=600)
 HEARTBEAT_S = _number("INTERLOCK_HEARTBEAT", 10, low=0.2, high=200)
+if HEARTBEAT_S * 2 > LEASE_S:
+    raise ImproperlyConfigured(
+        f"INTERLOCK_HEARTBEAT={HEARTBEAT_S:g} with INTERLOCK_LEASE={LEASE_S:g}: "
+        "a lease of at least two heartbeats is expected, else steps are lost to one late beat."
+    )
 # How long one message keeps a worker thread before it rings again and gives way.
 SLICE_S = _number("INTERLOCK_SLICE", 1, low=0.01, high=60)
 # Names of environment variables that a provider document's `credential: env:NAME` may read; `*` matches.
@@ -230,7 +268,9 @@ TOOL_ALLOW = _words("INTERLOCK_TOOL_ALLOW")
 # `package.module:function` patterns that `python:` tools may name.
 TOOL_PYTHON = _words("INTERLOCK_TOOL_PYTHON")
 # Folders that a corpus' `sources: [{path}]` may lie under.
-CORPUS_ROOTS = [Path(word).resolve() for word in _words("INTERLOCK_CORPUS_ROOTS")]
+CORPUS_ROOTS = _folders("INTERLOCK_CORPUS_ROOTS")
 UPLOAD_MAX_BYTES = int(_number("INTERLOCK_UPLOAD_MAX_MB", 64, low=1, high=4096)) * 1024 * 1024
+# This machine's own model, an OpenAI-compatible server, where `manage.py up` runs one.
+LOCAL_LLM_URL = _text("INTERLOCK_LOCAL_LLM_URL") or _runtime.get("local_llm_url", "")
 # Fault points of the engine (`after_claim:kill`), for the chaos tests only.
 FAULTS = _words("INTERLOCK_FAULTS")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from argparse import ArgumentParser
 from typing import Any
 
@@ -27,10 +28,13 @@ class Command(BaseCommand):
         if not 1 <= threads <= 2048:
             raise CommandError(f"--threads {threads}: 1 to 2048 is expected.")
         app.conf.worker_concurrency = threads
+        # Celery's warning about root is about pickled messages; we accept JSON alone.
+        warnings.filterwarnings("ignore", message="You're running the worker with superuser privileges")
         worker = app.Worker(
             pool="threads",
             concurrency=threads,
             loglevel="INFO",
+            quiet=True,
             without_gossip=True,
             without_mingle=True,
             without_heartbeat=True,

@@ -1,0 +1,190 @@
+"""`manage.py up` as a user meets it: real processes in a home of their own."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.workers import ROOT, until
+
+_OWN = ("DATABASE_URL", "BROKER_URL", "INTERLOCK_SECRET_KEY", "INTERLOCK_ENCRYPTION_KEY", "INTERLOCK_HOME")
+
+
+class Up:
+    """One `manage.py up` and what it prints."""
+
+    def __init__(self, home: Path, *arguments: str) -> None:
+        self.home = home
+        environment = {name: value for name, value in os.environ.items() if name not in _OWN}
+        self.process = subprocess.Popen(
+            [sys.executable, "manage.py", "up", "--home", str(home), "--port", "18800", *arguments],
+            cwd=ROOT,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        self.lines: list[str] = []
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self) -> None:
+        assert self.process.stdout
+        self.lines.extend(iter(self.process.stdout.readline, ""))
+
+    @property
+    def text(self) -> str:
+        return "".join(self.lines)
+
+    @property
+    def runtime(self) -> dict[str, object]:
+        loaded: dict[str, object] = json.loads((self.home / "runtime.json").read_text())
+        return loaded
+
+    def wait_until_up(self) -> Up:
+        until(lambda: "Ctrl-C stops it" in self.text or self.process.poll() is not None, within_s=60)
+        assert self.process.poll() is None, self.text
+        return self
+
+    def says(self, text: str, *, within_s: float = 20) -> None:
+        until(lambda: text in self.text, within_s=within_s, what=f"{text!r} in {self.text}")
+
+    def children(self) -> list[psutil.Process]:
+        return list(psutil.Process(self.process.pid).children(recursive=True))
+
+    def part(self, argument: str) -> psutil.Process:
+        [found] = [child for child in self.children() if argument in child.cmdline()]
+        return found
+
+    def password(self) -> str | None:
+        found = re.search(r"password  (\S+)   \(shown this once", self.text)
+        return found.group(1) if found else None
+
+    def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
+        if self.process.poll() is None:
+            self.process.send_signal(number)
+        status = self.process.wait(60)
+        self._reader.join(5)
+        if self.process.stdout:
+            self.process.stdout.close()
+        return status
+
+
+class Home:
+    """A folder for one home, and every `up` that a test starts there."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.started: list[Up] = []
+
+    def up(self, *arguments: str) -> Up:
+        self.started.append(Up(self.path, *arguments))
+        return self.started[-1]
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Iterator[Home]:
+    home = Home(tmp_path / "home")
+    yield home
+    for up in home.started:
+        up.stop()  # what a failed test left
+
+
+def answers(url: object) -> bool:
+    address = str(url).removeprefix("http://").rstrip("/")
+    connection = http.client.HTTPConnection(address, timeout=5)
+    try:
+        connection.request("GET", "/")
+        return connection.getresponse().status < 500
+    except OSError:
+        return False
+    finally:
+        connection.close()
+
+
+def all_gone(processes: list[psutil.Process]) -> bool:
+    _, alive = psutil.wait_procs(processes, timeout=15)
+    return not [process for process in alive if process.status() != psutil.STATUS_ZOMBIE]
+
+
+def test_first_start_prints_address_and_password_and_a_restart_keeps_the_data(home: Home) -> None:
+    first = home.up("--workers", "1").wait_until_up()
+    password = first.password()
+    assert password
+    assert answers(first.runtime["web_url"])
+    assert str(first.runtime["web_url"]) in first.text
+    processes = first.children()
+    assert first.stop() == 0, first.text
+    assert all_gone(processes)
+    assert "Stopped." in first.text
+
+    second = home.up("--workers", "0").wait_until_up()
+    assert second.password() is None, "the first password is shown once"
+    assert password not in second.text
+    assert second.stop(signal.SIGINT) == 0
+
+
+def test_a_second_up_on_the_same_home_says_so(home: Home) -> None:
+    first = home.up("--workers", "0").wait_until_up()
+    second = home.up("--workers", "0")
+    assert second.process.wait(30) == 1
+    second.says(f"Interlock already runs on {home.path} (process {first.process.pid}, http://127.0.0.1:")
+    second.stop()
+    assert answers(first.runtime["web_url"]), "the first goes on"
+    first.stop()
+
+
+def test_a_killed_part_is_started_again_and_said(home: Home) -> None:
+    up = home.up("--workers", "1").wait_until_up()
+    worker = up.part("worker")
+    worker.kill()
+    up.says("worker-1 was killed by SIGKILL; starting it again in 0.5 s")
+    up.says("worker-1 runs again")
+    until(lambda: up.part("worker").pid != worker.pid)
+
+    postgres = psutil.Process(int((home.path / "postgres" / "postmaster.pid").read_text().split()[0]))
+    postgres.kill()
+    up.says("postgres was killed by SIGKILL")
+    up.says("postgres runs again")
+    up.stop()
+
+
+def test_nothing_outlives_an_up_that_is_killed_and_it_starts_again(home: Home) -> None:
+    up = home.up("--workers", "1").wait_until_up()
+    processes = up.children()
+    assert len(processes) > 4
+    up.stop(signal.SIGKILL)
+    again = home.up("--workers", "0")  # at once: the old Postgres may still be stopping
+    assert all_gone(processes)
+    again.wait_until_up()
+    assert again.stop() == 0
+
+
+def test_a_stop_while_it_starts_leaves_nothing(home: Home) -> None:
+    up = home.up()
+    until(lambda: (home.path / "postgres" / "postmaster.pid").exists(), within_s=30)
+    time.sleep(0.3)
+    processes = up.children()
+    assert up.stop(signal.SIGINT) == 0, up.text
+    assert all_gone(processes)
+
+
+def test_a_home_that_cannot_be_made_is_said(home: Home) -> None:
+    home.path.write_text("")
+    up = home.up()
+    assert up.process.wait(30) == 1
+    up.says("cannot be used as home")
+    up.stop()
+    assert "Traceback" not in up.text
