@@ -1,0 +1,1 @@
+"""Definition documents: from text to checked, frozen values. Pure: no Django, no database, no I/O."""
