@@ -81,7 +81,7 @@ def test_expression_gives_a_native_value(expression: str, value: Any) -> None:
         ("plain } text {", "plain } text {"),
         ("line\n{{ input.order }}\n", "line\n42\n"),
         (
-            "{% for id in input.ids %}{{ loop.index }}={{ id }}{% if not loop.last %}, {% endif %}{% endfor %}",
+            "{% for i in input.ids %}{{ loop.index }}={{ i }}{% if not loop.last %}, {% endif %}{% endfor %}",
             "1=3, 2=1, 3=2",
         ),
         ("{% set total = input.ids | sum %}{{ total }}", "6"),
