@@ -5,13 +5,13 @@ Never prompts, outputs or secrets: fields with such names are withheld here, who
 
 from __future__ import annotations
 
-import logging
 from collections.abc import MutableMapping
 from typing import Any
 
 import structlog
 from structlog.types import Processor
 
+LEVELS = ["DEBUG", "INFO", "WARNING", "ERROR"]
 # fmt: off
 WITHHELD = frozenset({
     "prompt", "messages", "input", "output", "text", "reply", "request", "response", "body", "content",
@@ -81,7 +81,3 @@ def configure_structlog() -> None:
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=True,
     )
-
-
-def level_names() -> list[str]:
-    return [name for name, value in logging.getLevelNamesMapping().items() if 10 <= value <= 40]

@@ -65,13 +65,18 @@ _home = Home.at(_text(VARIABLE))
 HOME = _home.path
 
 
+_DATABASE_FORM = "postgresql://user:password@host:port/name is expected."
+
+
 def _database(url: str) -> dict[str, object]:
     """Turn `postgresql://user:password@host:port/name?host=/socket/dir` into Django's form."""
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError as error:
+        raise ImproperlyConfigured(f"DATABASE_URL: {error}; {_DATABASE_FORM}") from None
     if parts.scheme not in {"postgresql", "postgres"}:
-        raise ImproperlyConfigured(
-            f"DATABASE_URL={parts.scheme}://…: postgresql://user:password@host:port/name is expected."
-        )
+        raise ImproperlyConfigured(f"DATABASE_URL={parts.scheme}://…: {_DATABASE_FORM}")
     query = dict(parse_qsl(parts.query))
     return {
         "ENGINE": "django.db.backends.postgresql",
@@ -79,7 +84,7 @@ def _database(url: str) -> dict[str, object]:
         "USER": unquote(parts.username or ""),
         "PASSWORD": unquote(parts.password or ""),
         "HOST": query.pop("host", parts.hostname or ""),
-        "PORT": str(parts.port or ""),
+        "PORT": str(port or ""),
         "CONN_HEALTH_CHECKS": False,
         "OPTIONS": {
             **query,
@@ -243,7 +248,7 @@ WHITENOISE_USE_FINDERS = True
 DATA_UPLOAD_MAX_MEMORY_SIZE = 8 * 1024 * 1024
 
 LOGGING = structured.configuration(
-    level=_choice("INTERLOCK_LOG_LEVEL", "INFO", structured.level_names()), terminal=sys.stderr.isatty()
+    level=_choice("INTERLOCK_LOG_LEVEL", "INFO", structured.LEVELS), terminal=sys.stderr.isatty()
 )
 structured.configure_structlog()
 

@@ -1,16 +1,26 @@
-"""Fixtures for every test. The servers themselves: tests/servers.py."""
+"""Fixtures for every test, the order of the tiers, and what a run says at its end.
+
+The servers themselves: tests/servers.py.
+"""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests import chromium
 from tests.servers import SERVERS, Servers
 from tests.workers import Workers
 
-_UNIT = Path(__file__).parent / "unit"
+_ROOT = Path(__file__).parent
+# Fast ones first. Within a tier the order is random.
+_TIERS = ("unit", "db", "web", "acceptance", "browser")
+_NO_BROWSER = "no Chromium on this machine"
+_seconds: dict[str, float] = {}
+_counts: dict[str, int] = {}
 
 
 @pytest.fixture(scope="session")
@@ -27,8 +37,56 @@ def worker(transactional_db: None, tmp_path: Path) -> Iterator[Workers]:
     workers.stop_all()
 
 
+@pytest.fixture(scope="session")
+def browser_type_launch_args(browser_type_launch_args: dict[str, object]) -> dict[str, object]:
+    """Launch the machine's own Chromium; as root it needs its sandbox off."""
+    arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
+    return {**browser_type_launch_args, "executable_path": chromium.find(), "args": arguments}
+
+
+def tier(path: Path) -> str:
+    """Name the tier of a test by its folder."""
+    return path.relative_to(_ROOT).parts[0] if path.is_relative_to(_ROOT) else ""
+
+
+@pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Unit tests have no server: a database mark there is a mistake."""
+    items.sort(key=lambda item: _TIERS.index(tier(item.path)) if tier(item.path) in _TIERS else len(_TIERS))
     for item in items:
-        if _UNIT in item.path.parents and item.get_closest_marker("django_db"):
+        if tier(item.path) == "unit" and item.get_closest_marker("django_db"):
             raise pytest.UsageError(f"{item.nodeid} asks for the database: move it to tests/db.")
+        if tier(item.path) == "browser" and not chromium.find():
+            item.add_marker(pytest.mark.skip(reason=_NO_BROWSER))
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    name = tier(Path(_ROOT.parent, report.location[0]))
+    _seconds[name] = _seconds.get(name, 0) + report.duration
+    _counts[name] = _counts.get(name, 0) + (report.when == "call")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """With CI=true, a test that is skipped is one that fails."""
+    if _in_ci() and _skipped(session.config) and session.exitstatus == 0:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    terminalreporter.section("tiers")
+    for name in _TIERS:
+        if name in _counts:
+            terminalreporter.line(f"{name:<12} {_counts[name]:>5} tests  {_seconds[name]:7.1f} s")
+    skipped = _skipped(config)
+    if skipped:
+        said = "and CI=true makes that a failure" if _in_ci() else "so nothing is known of what they test"
+        terminalreporter.line(f"NOT RUN: {skipped} tests were skipped, {said}.", red=True, bold=True)
+
+
+def _in_ci() -> bool:
+    return os.environ.get("CI", "").lower() in {"1", "true"}
+
+
+def _skipped(config: pytest.Config) -> int:
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
+    return len(reporter.stats.get("skipped", [])) if reporter else 0
