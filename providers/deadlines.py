@@ -20,7 +20,7 @@ _WAITED_FOR = {
     "connect": "no connection",
     "write": "the request was not taken",
     "first_byte": "no answer began",
-    "idle": "the answer stalled",
+    "idle": "nothing more came",
     "total": "the answer did not end",
 }
 
@@ -71,10 +71,15 @@ class CallTime:
     started_at: float = field(default_factory=time.monotonic)
     phase: str = "connect"
     first_token_at: float | None = None
+    hurried_until: float = float("inf")
 
     @property
     def ends_at(self) -> float:
-        return min(self.started_at + self.timeout_s, self.deadline.ends_at)
+        return min(self.started_at + self.timeout_s, self.deadline.ends_at, self.hurried_until)
+
+    def hurry(self, seconds: float) -> None:
+        """From now on take at most so long: what is still to come matters little."""
+        self.hurried_until = min(self.hurried_until, time.monotonic() + seconds)
 
     def left_s(self) -> float:
         return self.ends_at - time.monotonic()

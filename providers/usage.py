@@ -5,6 +5,8 @@ Pure: no tokenizer, no I/O.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from providers.messages import NO_USAGE, Usage
 
 # More than any model takes or gives in one call: above it a number is a lie, not a count.
@@ -30,6 +32,13 @@ def reported(*, input: object, output: object, cached: object = None, reasoning:
 def estimated(*, sent: str, received: str) -> Usage:
     """A guess from the length of the texts, for an answer that came without numbers."""
     return Usage(input=_guess(sent), output=_guess(received), source="estimated")
+
+
+def at_least(counted: Usage, *, received: str) -> Usage:
+    """Counts of an answer that broke off before the final ones came: what was received counts as well."""
+    if counted.source == "missing":
+        return counted
+    return replace(counted, output=max(counted.output, _guess(received)), source="estimated")
 
 
 def _guess(text: str) -> int:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from providers.adapters.anthropic import Anthropic
 from providers.adapters.base import Adapter
+from providers.adapters.openai import OpenAI
 from providers.adapters.scripted import Scripted
 from providers.config import Provider
 from providers.errors import ProviderError
 
 _ADAPTERS: dict[str, Adapter] = {
+    "openai": OpenAI(),
+    "anthropic": Anthropic(),
     "scripted": Scripted(),
 }
 

@@ -156,7 +156,6 @@ def _refused(call: Call, fault: Mapping[str, Any]) -> ProviderError:
         f"Answered with status {status}, as its rule says.",
         failures.error_class(status, code=code, codes={"insufficient_quota": "quota_exhausted"}),
         status=status,
-        phase="first_byte",
         retry_after_s=None if wait is None else config.seconds(wait),
         partial=Reply(record={"status": status, "body": {"error": {"code": code}}}),
     )

@@ -47,7 +47,9 @@ def error_class(status: int, *, code: str = "", text: str = "", codes: Mapping[s
         return _of_request(f"{code} {text}")
     if status in _BY_STATUS:
         return _BY_STATUS[status]
-    return "server_error" if status >= 500 or status < 300 else "invalid_request"
+    if status < 300:
+        return "malformed_body"
+    return "server_error" if status >= 500 else "invalid_request"
 
 
 def _of_request(text: str) -> str:

@@ -10,25 +10,11 @@ import numpy as np
 import pytest
 
 from providers import gateway
-from providers.config import Provider, Route
+from providers.config import Provider
 from providers.errors import ProviderError
-from providers.messages import Message, Request, Response
-from providers.recording import CallIntent, CallRecord
-
-
-class Kept:
-    """A recorder that keeps what it is told, in order."""
-
-    def __init__(self) -> None:
-        self.intents: list[CallIntent] = []
-        self.records: list[CallRecord] = []
-
-    def sending(self, call: CallIntent, /) -> None:
-        assert len(self.intents) == len(self.records)
-        self.intents.append(call)
-
-    def done(self, call: CallRecord, /) -> None:
-        self.records.append(call)
+from providers.messages import Response
+from tests import providing
+from tests.providing import Kept
 
 
 def fake(*rules: dict[str, Any], **more: Any) -> Provider:
@@ -41,15 +27,8 @@ def fake(*rules: dict[str, Any], **more: Any) -> Provider:
     )
 
 
-def ask(provider: Provider, text: str, *, recorder: Kept | None = None, **more: Any) -> Response:
-    body = {"name": "chat", "targets": ["fake/m"], "timeout": "1s", "retry": {"attempts": 3, "first": "1ms"}}
-    return gateway.call(
-        Route.from_document({**body, **more.pop("route", {})}),
-        Request(messages=(Message(role="user", content=text),)),
-        providers={"fake": provider},
-        recorder=recorder or Kept(),
-        **{"deadline_s": 10.0, **more},
-    )
+def ask(provider: Provider, text: str, **more: Any) -> Response:
+    return providing.ask(provider, request=text, **{"attempts": 3, "timeout": "1s", **more})
 
 
 FLAKY = (
@@ -118,13 +97,13 @@ def test_times_goes_on_from_the_calls_of_earlier_attempts() -> None:
 )
 def test_fault_has_its_error_class(fault: dict[str, Any], error_class: str) -> None:
     recorder = Kept()
-    route = {"timeout": "100ms", "retry": {"attempts": 1}}
     with pytest.raises(ProviderError) as caught:
         ask(
             fake({"match": "x", "reply": "one two three four", "fault": fault}),
             "x",
             recorder=recorder,
-            route=route,
+            timeout="100ms",
+            attempts=1,
         )
     assert caught.value.error_class == error_class
     assert (caught.value.provider, caught.value.model) == ("fake", "m")
@@ -136,7 +115,7 @@ def test_truncated_answer_is_recorded_with_its_tokens_and_cost() -> None:
     recorder = Kept()
     rule = {"match": "x", "reply": "one two three four", "fault": {"kind": "truncate"}}
     with pytest.raises(ProviderError):
-        ask(fake(rule), "x", recorder=recorder, route={"retry": {"attempts": 1}})
+        ask(fake(rule), "x", recorder=recorder, attempts=1)
     assert recorder.records[0].usage.output == 2
     assert recorder.records[0].cost_usd is not None
 
@@ -155,7 +134,7 @@ def test_more_words_than_the_context_is_context_overflow() -> None:
 def test_hang_ends_at_the_deadline() -> None:
     started = time.monotonic()
     with pytest.raises(ProviderError) as caught:
-        ask(fake({"match": "x", "fault": {"kind": "hang"}}), "x", deadline_s=0.2, route={"timeout": "30s"})
+        ask(fake({"match": "x", "fault": {"kind": "hang"}}), "x", deadline_s=0.2, timeout="30s")
     assert caught.value.error_class == "deadline"
     assert time.monotonic() - started < 1
 
@@ -170,7 +149,7 @@ def test_latency_is_interrupted_by_cancellation() -> None:
             "x",
             cancelled=wanted.is_set,
             deadline_s=60,
-            route={"timeout": "30s"},
+            timeout="30s",
         )
     assert caught.value.error_class == "cancelled"
     assert time.monotonic() - started < 2
@@ -205,7 +184,11 @@ def test_model_without_embeds_does_not_embed() -> None:
 
 
 def test_unknown_provider_and_model_are_named() -> None:
-    with pytest.raises(ProviderError, match=r"other/m.*no provider 'other'"):
-        ask(fake(), "x", route={"targets": ["other/m"]})
-    with pytest.raises(ProviderError, match=r"no model 'gone'; its document lists: m, e"):
-        ask(fake(), "x", route={"targets": ["fake/gone"]})
+    for model, message in (
+        ("other/m", "other/m.*no provider 'other'"),
+        ("fake/gone", "no model 'gone'; its document lists: m, e"),
+        ("nothing", "write provider/model"),
+    ):
+        with pytest.raises(ProviderError, match=message) as caught:
+            gateway.embed(model, ["x"], providers={"fake": fake()}, recorder=Kept())
+        assert caught.value.error_class == "unknown_model"
