@@ -1,0 +1,22 @@
+"""The key that makes a tool call recognizable to who receives it. Pure: no clock, no randomness, no epoch."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any
+
+
+def idempotency_key(run_id: str, path: str, tool: str, arguments: Any) -> str:
+    """Hash what a call is (64 hex digits): every attempt of a step with the same arguments has the same key.
+
+    Raises: ValueError for arguments that are not JSON.
+    """
+    canonical = json.dumps(
+        [run_id, path, tool, arguments],
+        sort_keys=True,
+        separators=(",", ":"),
+        ensure_ascii=True,
+        allow_nan=False,
+    )
+    return hashlib.sha256(canonical.encode("ascii")).hexdigest()
