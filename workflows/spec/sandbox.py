@@ -27,6 +27,7 @@ from workflows.spec import conditions, filters, meter, operations
 from workflows.spec.meter import RefusedError
 
 MAX_NODE_DEPTH = 40
+MAX_LOOPS = 8
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 # The names of a step's scope mean the same everywhere in a workflow; a template cannot set them anew.
 SCOPE = frozenset(
@@ -117,9 +118,17 @@ def _build() -> Environment:
 ENVIRONMENT = _build()
 
 
+def rewritten(tree: nodes.Template) -> nodes.Template:
+    """A parsed template (which is used up) as only our functions can carry it out.
+
+    Raises: RefusedError.
+    """
+    safe: nodes.Template = Rewriter().visit(tree)
+    return safe
+
+
 def compiled(tree: nodes.Template) -> Template:
-    """Compile a parsed template (which is used up)."""
-    tree = Rewriter().visit(tree)
+    """Compile a template that was rewritten."""
     tree.set_environment(ENVIRONMENT)
     return ENVIRONMENT.from_string(tree)
 
@@ -140,6 +149,7 @@ class Rewriter(NodeTransformer):
 
     def __init__(self) -> None:
         self._depth = 0
+        self._loops = 0
 
     def get_visitor(self, node: nodes.Node) -> Any:
         return getattr(self, f"rewrite_{type(node).__name__.lower()}", None)
@@ -221,9 +231,11 @@ class Rewriter(NodeTransformer):
         return _internal(nodes.List([self.visit(part) for part in node.nodes]), ".concat")
 
     def rewrite_for(self, node: nodes.For) -> nodes.Node:
-        if node.recursive:
-            raise RefusedError("a loop cannot be `recursive` here")
+        if node.recursive or self._loops == MAX_LOOPS:
+            raise RefusedError(f"loops can be neither `recursive` nor more than {MAX_LOOPS} in each other")
+        self._loops += 1
         self.generic_visit(node)
+        self._loops -= 1
         node.iter = _internal(node.iter, ".each")
         return node
 

@@ -64,9 +64,15 @@ class Names:
 
 
 @dataclass(frozen=True)
+class _Read:
+    tree: nodes.Template
+    names: Names
+    native: bool
+
+
+@dataclass(frozen=True)
 class _Program:
     template: Template
-    names: Names
     native: bool
 
 
@@ -76,7 +82,7 @@ def evaluate(expression: str, scope: Scope) -> Any:
     Raises: TemplateError.
     """
     with meter.metered():
-        return _run(_expression(expression), expression, scope)
+        return _run(_program(expression, True), expression, scope)
 
 
 def render(value: Any, scope: Scope) -> Any:
@@ -93,7 +99,7 @@ def names_of(expression: str) -> Names:
 
     Raises: TemplateError, also for a step that is not named outright, such as `steps[x]`.
     """
-    return _checked(_expression(expression).names, expression)
+    return _checked(_names(expression, True), expression)
 
 
 def names_in(value: Any) -> Names:
@@ -103,7 +109,7 @@ def names_in(value: Any) -> Names:
     """
     names = Names()
     for text in expressions_in(value):
-        names |= _checked(_template(text).names, text)
+        names |= _checked(_names(text, False), text)
     return names
 
 
@@ -112,7 +118,7 @@ def roots_in(value: Any) -> frozenset[str]:
 
     Raises: TemplateError.
     """
-    return frozenset(root for text in expressions_in(value) for root in _template(text).names.roots)
+    return frozenset(root for text in expressions_in(value) for root in _names(text, False).roots)
 
 
 def expressions_in(value: Any) -> tuple[str, ...]:
@@ -143,7 +149,7 @@ def _rendered(value: Any, scope: Scope, depth: int) -> Any:
     if depth > meter.MAX_DEPTH:
         raise TemplateError(f"the value is nested deeper than {meter.MAX_DEPTH} levels", "")
     if isinstance(value, str):
-        return _run(_template(value), value, scope) if is_template(value) else value
+        return _run(_program(value, False), value, scope) if is_template(value) else value
     if isinstance(value, list):
         return [_rendered(item, scope, depth + 1) for item in value]
     if isinstance(value, dict):
@@ -171,37 +177,36 @@ def _run(program: _Program, text: str, scope: Scope) -> Any:
 
 
 @lru_cache(maxsize=CACHED)
-def _expression(text: str) -> _Program:
-    if len(text) > MAX_EXPRESSION:
-        raise TemplateError(
-            f"an expression may have {MAX_EXPRESSION:,} characters; this one has {len(text):,}", text
-        )
-    if text.lstrip().startswith(("{{", "{%")):
-        raise TemplateError("a bare expression is needed here, without `{{ }}`", text)
-    return _compiled(text, bare=True)
+def _program(text: str, bare: bool) -> _Program:
+    read = _read(text, bare)
+    try:
+        return _Program(sandbox.compiled(read.tree), read.native)
+    except (JinjaError, SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        raise TemplateError("it is nested too deeply", text) from error
 
 
 @lru_cache(maxsize=CACHED)
-def _template(text: str) -> _Program:
-    if len(text) > MAX_TEMPLATE:
-        raise TemplateError(
-            f"a template may have {MAX_TEMPLATE:,} characters; this one has {len(text):,}", text
-        )
-    return _compiled(text, bare=False)
+def _names(text: str, bare: bool) -> Names:
+    return _read(text, bare).names
 
 
-def _compiled(text: str, *, bare: bool) -> _Program:
+def _read(text: str, bare: bool) -> _Read:
+    """Parse an expression or template and check all of it that can be checked without values."""
+    most = MAX_EXPRESSION if bare else MAX_TEMPLATE
+    if len(text) > most:
+        raise TemplateError(f"it has {len(text):,} characters; {most:,} are allowed", text)
+    if bare and text.lstrip().startswith(("{{", "{%")):
+        raise TemplateError("a bare expression is needed here, without `{{ }}`", text)
     try:
         tree = _parsed_expression(text) if bare else Parser(sandbox.ENVIRONMENT, text).parse()
         only = None if bare else _only_expression(tree)
-        native = bare or only is not None
         tree = tree if only is None else _result(only)
         names = Names(frozenset(_paths(tree, frozenset(_stored(tree)))))
-        return _Program(sandbox.compiled(tree), names, native)
+        return _Read(sandbox.rewritten(tree), names, bare or only is not None)
     except TemplateSyntaxError as error:
         place = "" if bare or error.lineno <= 1 else f" in line {error.lineno} of the text"
         raise TemplateError(f"{_plain_words(error.message or 'it cannot be read')}{place}", text) from error
-    except (RefusedError, JinjaError, SyntaxError, ValueError, OverflowError) as error:
+    except (RefusedError, JinjaError, ValueError, OverflowError) as error:
         raise TemplateError(str(error), text) from error
     except (RecursionError, MemoryError) as error:
         raise TemplateError("it is nested too deeply", text) from error

@@ -1,0 +1,237 @@
+"""What a Workflow has to hold beyond its shape: references and expressions (pure)."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from workflows.spec import schema, scopes, templates
+from workflows.spec.document_check import schema_problems, template_texts
+from workflows.spec.library import Library
+from workflows.spec.places import Path
+from workflows.spec.sandbox import SCOPE
+from workflows.spec.schema import Problem
+from workflows.spec.scopes import Placed, Scopes
+from workflows.spec.shape_check import StepNode
+from workflows.spec.templates import Names, TemplateError
+from workflows.spec.workflow import RENDERED
+
+ROOTS = frozenset({"input", "steps", "run", "environment", "session"})
+RUN_FIELDS = frozenset({"id", "started_at"})
+STEP_FIELDS = ("output", "state", "error")
+MAX_STEPS = 1_000
+# Kinds whose output has the same keys whatever happens.
+_OUTPUTS: Mapping[str, frozenset[str]] = {
+    "retrieve": frozenset({"snapshot", "chunks"}),
+    "branch": frozenset({"case"}),
+}
+
+
+class WorkflowCheck:
+    """Checks one workflow document against the library."""
+
+    def __init__(self, body: Mapping[str, Any], steps: tuple[StepNode, ...], library: Library) -> None:
+        self.body = body
+        self.library = library
+        self.count = _count(steps)
+        self.scopes: Scopes = scopes.place(steps if self.count <= MAX_STEPS else ())
+
+    def problems(self) -> Iterator[Problem]:
+        if self.count > MAX_STEPS:
+            yield ("steps",), f"has {self.count:,} steps; at most {MAX_STEPS:,} are allowed"
+            return
+        yield from self.scopes.problems
+        yield from schema_problems(self.body.get("input"), ("input",))
+        for key in ("session", "output"):
+            visible = self.scopes.end if key == "output" else frozenset[str]()
+            for path, text in template_texts(self.body.get(key), (key,)):
+                yield from self._text(path, text, Placed(_NOWHERE, visible, frozenset()))
+        for placed in self.scopes.placed:
+            if placed.node.sound:
+                yield from self._step(placed)
+
+    def _step(self, placed: Placed) -> Iterator[Problem]:
+        node = placed.node
+        for path, text in _bare(node):
+            yield from self._expression(path, text, placed)
+        for key in RENDERED.get(node.kind, ()):
+            for path, text in template_texts(node.body.get(key), (*node.path, key)):
+                yield from self._text(path, text, placed)
+        if node.kind == "map":
+            end = Placed(
+                node, self.scopes.ends.get(node.path, frozenset()), frozenset(), (*placed.loops, node)
+            )
+            for path, text in template_texts(node.body["map"].get("output"), (*node.path, "map", "output")):
+                yield from self._text(path, text, end)
+        yield from self._references(placed)
+
+    def _text(self, path: Path, text: str, placed: Placed) -> Iterator[Problem]:
+        try:
+            names = templates.names_in(text)
+        except TemplateError as error:
+            yield path, error.message
+            return
+        yield from self._names(path, names, placed)
+
+    def _expression(self, path: Path, text: str, placed: Placed) -> Iterator[Problem]:
+        try:
+            names = templates.names_of(text)
+        except TemplateError as error:
+            yield path, error.message
+            return
+        yield from self._names(path, names, placed)
+
+    def _names(self, path: Path, names: Names, placed: Placed) -> Iterator[Problem]:
+        for name in sorted(names.paths, key=str):
+            if problem := self._name(name, placed):
+                yield path, problem
+
+    def _name(self, name: tuple[str | int, ...], placed: Placed) -> str | None:
+        """What is wrong with a name such as `("steps", "triage", "output")`."""
+        root = str(name[0])
+        inside = {"item", "index"} | {str(node.body["map"].get("as", "item")) for node in placed.loops}
+        known = ROOTS | inside if placed.loops else ROOTS
+        if root not in known:
+            if root in ("item", "index"):
+                return f"`{root}` is only there inside a `map`"
+            near = difflib.get_close_matches(root, sorted(known), n=1)
+            return f"there is no name {root!r} here; {f'did you mean {near[0]!r}?' if near else _list(known)}"
+        if root == "steps":
+            return self._step_name(str(name[1]), name[2:], placed)
+        if root == "input" and len(name) > 1:
+            return _input_name(self.body.get("input"), name[1])
+        if root == "run" and len(name) > 1 and name[1] not in RUN_FIELDS:
+            return f"`run` has {_list(RUN_FIELDS)}, not {name[1]!r}"
+        return None
+
+    def _step_name(self, id: str, rest: tuple[str | int, ...], placed: Placed) -> str | None:
+        named = self.scopes.by_id.get(id)
+        if named is None:
+            near = difflib.get_close_matches(id, sorted(self.scopes.by_id), n=1)
+            return f"there is no step {id!r}{f'; did you mean {near[0]!r}?' if near else ''}"
+        if id not in placed.visible:
+            return _not_visible(id, named, placed)
+        if not rest:
+            return None
+        if rest[0] not in STEP_FIELDS:
+            return f"a step has {', '.join(STEP_FIELDS)}, not {rest[0]!r}: write steps.{id}.output"
+        keys = self._output_keys(named.node)
+        if rest[0] == "output" and len(rest) > 1 and keys is not None and rest[1] not in keys:
+            return f"the output of the step {id!r} has no key {rest[1]!r}; it has: {_list(keys)}"
+        return None
+
+    def _output_keys(self, node: StepNode) -> frozenset[str] | None:
+        """The keys of the step's output, where its document already tells."""
+        if node.kind == "set" and isinstance(node.body["set"], dict):
+            return frozenset(node.body["set"])
+        if node.kind == "prompt" and "output" not in node.body and isinstance(node.body["prompt"], str):
+            prompt = self.library.body("Prompt", node.body["prompt"])
+            return frozenset({"text"}) if prompt is not None and "output" not in prompt else None
+        return _OUTPUTS.get(node.kind)
+
+    def _references(self, placed: Placed) -> Iterator[Problem]:
+        node = placed.node
+        for key, kind in (("prompt", "Prompt"), ("route", "Route"), ("retrieve", "Corpus"), ("tool", "Tool")):
+            if key in node.body and (problem := self.library.problem(kind, node.body[key])):
+                yield (*node.path, key), problem
+        if node.kind == "prompt":
+            yield from schema_problems(node.body.get("output"), (*node.path, "output"))
+            yield from self._variables(placed)
+        if node.kind == "tool":
+            yield from self._tool_input(node)
+
+    def _variables(self, placed: Placed) -> Iterator[Problem]:
+        node = placed.node
+        prompt = self.library.body("Prompt", node.body["prompt"])
+        if prompt is None:
+            return
+        variables, given = _mapping(prompt.get("variables")), _mapping(node.body.get("with"))
+        for name in given.keys() - variables.keys():
+            yield (*node.path, "with", name), f"the Prompt {node.body['prompt']!r} has no variable {name!r}"
+        for name in variables.keys() - given.keys():
+            if not (isinstance(variables[name], dict) and "default" in variables[name]):
+                yield (*node.path, "with"), f"the Prompt {node.body['prompt']!r} needs the variable {name!r}"
+        for names in insert_names(prompt):
+            for problem in self._names((*node.path, "prompt"), names, placed):
+                yield problem[0], f"{problem[1]} (in an `insert` of the Prompt)"
+
+    def _tool_input(self, node: StepNode) -> Iterator[Problem]:
+        tool = self.library.body("Tool", node.body["tool"])
+        declared = tool.get("input") if tool else None
+        if not isinstance(declared, dict) or schema.problems_of_schema(declared):
+            return
+        given = node.body.get("with", {})
+        properties = declared.get("properties", {})
+        for name in declared.get("required", ()):
+            if name not in given:
+                yield (*node.path, "with"), f"the Tool {node.body['tool']!r} needs {name!r}"
+        if declared.get("additionalProperties") is False:
+            for name in given.keys() - properties.keys():
+                yield (*node.path, "with", name), f"the Tool {node.body['tool']!r} takes no {name!r}"
+
+
+def _count(steps: tuple[StepNode, ...]) -> int:
+    return sum(1 + sum(_count(inner) for inner in step.inner) for step in steps)
+
+
+_NOWHERE = StepNode((), {}, "", True)
+
+
+def insert_names(prompt: Mapping[str, Any]) -> Iterator[Names]:
+    """The names of the step's scope that a prompt's `insert` messages use (its variables left out).
+
+    Raises: nothing; an expression that is wrong is told where the prompt is checked.
+    """
+    variables = _mapping(prompt.get("variables"))
+    messages = prompt.get("messages", ())
+    for message in messages if isinstance(messages, list) else ():
+        if not isinstance(message, dict) or not isinstance(message.get("insert"), str):
+            continue
+        try:
+            names = templates.names_in(message["insert"])
+        except TemplateError:
+            continue
+        yield Names(frozenset(path for path in names.paths if path[0] in SCOPE and path[0] not in variables))
+
+
+def _bare(node: StepNode) -> Iterator[tuple[Path, str]]:
+    if "when" in node.body:
+        yield (*node.path, "when"), node.body["when"]
+    if node.kind == "map":
+        yield (*node.path, "map", "over"), node.body["map"]["over"]
+    if node.kind == "branch":
+        for index, case in enumerate(node.body["branch"]):
+            if "when" in case:
+                yield (*node.path, "branch", index, "when"), case["when"]
+
+
+def _not_visible(id: str, named: Placed, placed: Placed) -> str:
+    if placed.node.id == id:
+        return f"the step {id!r} cannot name itself"
+    around = [node for node in named.loops if node not in placed.loops]
+    if around:
+        outer = around[0]
+        return f"the step {id!r} is inside the {outer.kind} {outer.id!r}; only steps inside it can name it"
+    if placed.node is _NOWHERE:
+        return f"the step {id!r} cannot be named here"
+    hint = f"; add it to `needs` of {placed.node.id!r}" if id in placed.siblings else ""
+    return f"the step {id!r} is not needed by this one, not even through others{hint}"
+
+
+def _input_name(declared: Any, name: str | int) -> str | None:
+    """What is wrong with `input.NAME`, if the input's schema is closed, so that it can tell."""
+    if not isinstance(declared, dict) or declared.get("additionalProperties") is not False:
+        return None
+    properties = declared.get("properties", {})
+    if declared.get("patternProperties") or not isinstance(properties, dict) or name in properties:
+        return None
+    return f"the input has no key {name!r}; its schema has: {_list(properties)}"
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _list(names: Any) -> str:
+    return ", ".join(sorted(names)) or "none"
