@@ -189,18 +189,18 @@ def _settled(
     request: HttpRequest, received: _Received, passage: Passage, *, credential: str | None
 ) -> ToolReply:
     """Judge a reply. Raises: ToolError."""
-    status, tool, raw = received.status, request.tool, received.raw
-    if credential:
-        raw = raw.replace(credential.encode(), replies.REDACTED.encode())
+    status, tool = received.status, request.tool
     if not 200 <= status < 300:
-        body = replies.excerpt(raw, received.headers, tool=tool, status=status)
+        body = replies.excerpt(
+            received.raw, received.headers, tool=tool, status=status, credential=credential
+        )
         message = f"Tool {tool} replied with status {status}"
         raise ToolError(
             "tool_status", f"{message}: {body}" if body else f"{message}.", outcome_known=True, status=status
         )
     if received.broken is not None:
         raise _failed(request, passage, received.broken, status=status)
-    body = replies.value(raw, received.headers, tool=tool, status=status)
+    body = replies.value(received.raw, received.headers, tool=tool, status=status, credential=credential)
     return ToolReply(status=status, headers=received.headers, body=body, timing_ms=_timing(passage))
 
 
@@ -219,6 +219,8 @@ def _failed(
     if isinstance(error, Stopped):
         error_class = error.error_class
         what = "took too long" if error_class == "timeout" else "was cancelled"
+    elif isinstance(error, httpcore2.LocalProtocolError) and not passage.sent:
+        error_class, what = "invalid_request", f"cannot be written as HTTP ({error})"
     else:
         error_class = "connection_lost" if passage.sent else "connect"
         what = "broke off" if passage.sent else "cannot be reached"

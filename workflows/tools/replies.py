@@ -13,17 +13,22 @@ from workflows.tools.errors import ToolError
 MAX_BODY = 4 * 1024 * 1024  # bytes, as received and again when unpacked
 MAX_EXCERPT = 500  # characters of an error's body that a message quotes
 _MAX_HEADER = 1_000
+_MIN_SECRET = 6  # a shorter one would be found in texts that it is not in
 REDACTED = "[redacted]"
 
 
-def value(raw: bytes, headers: Mapping[str, str], *, tool: str, status: int) -> Any:
+def value(
+    raw: bytes, headers: Mapping[str, str], *, tool: str, status: int, credential: str | None = None
+) -> Any:
     """The JSON of a body that says it is JSON (or does not say and is); else `{"text": …}`.
+
+    An empty body is an empty text, whatever it says.
 
     Raises: ToolError(malformed_body | too_large).
     """
-    data = _unpacked(raw, headers, tool=tool, status=status)
+    data = without(_unpacked(raw, headers, tool=tool, status=status), credential)
     media, charset = _content_type(headers)
-    if media == "application/json" or media.endswith("+json"):
+    if data and (media == "application/json" or media.endswith("+json")):
         try:
             return _json(data)
         except ValueError as error:
@@ -41,10 +46,12 @@ def value(raw: bytes, headers: Mapping[str, str], *, tool: str, status: int) -> 
     return {"text": _text(data, charset)}
 
 
-def excerpt(raw: bytes, headers: Mapping[str, str], *, tool: str, status: int) -> str:
+def excerpt(
+    raw: bytes, headers: Mapping[str, str], *, tool: str, status: int, credential: str | None = None
+) -> str:
     """The beginning of an error's body, on one line; empty when it cannot be read."""
     try:
-        data = _unpacked(raw, headers, tool=tool, status=status)
+        data = without(_unpacked(raw, headers, tool=tool, status=status), credential)
     except ToolError:
         return ""
     text = " ".join(_text(data, _content_type(headers)[1]).split())
@@ -58,10 +65,15 @@ def recorded(raw: list[tuple[bytes, bytes]], *, credential: str | None) -> dict[
         key = name.decode("latin-1").lower()
         if key == "set-cookie":
             continue
-        text = content.decode("latin-1")[:_MAX_HEADER]
-        text = text.replace(credential, REDACTED) if credential else text
+        text = without(content, credential).decode("latin-1")[:_MAX_HEADER]
         headers[key] = f"{headers[key]}, {text}" if key in headers else text
     return headers
+
+
+def without(data: bytes, credential: str | None) -> bytes:
+    """What the other side sent, but for the secret that we had sent it."""
+    secret = credential.split()[-1].encode() if credential and credential.strip() else b""
+    return data.replace(secret, REDACTED.encode()) if len(secret) >= _MIN_SECRET else data
 
 
 def _unpacked(raw: bytes, headers: Mapping[str, str], *, tool: str, status: int) -> bytes:
