@@ -10,6 +10,7 @@ import textwrap
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +26,7 @@ HERE = "tests.tools.functions"
 @pytest.fixture(scope="module", autouse=True)
 def _children() -> Iterator[None]:
     yield
-    children.pool().close()
-    children.pool.cache_clear()
+    children.POOL.close()
 
 
 def run(function: str, **input: Any) -> Any:
@@ -257,6 +257,41 @@ def test_calls_wait_for_a_free_child_but_not_past_their_deadline(tmp_path: Path)
 
     pool.close()
     assert gone(child.process.pid)
+
+
+def test_many_threads_share_a_few_children() -> None:
+    with ThreadPoolExecutor(32) as threads:
+        sums = list(threads.map(lambda number: run("add", first=number)["sum"], range(1000)))
+        processes = set(threads.map(lambda _: run("process"), range(100)))
+
+    assert sums == list(range(1000))
+    assert len(processes) <= children.CHILDREN + 1  # one may have been recycled meanwhile
+
+
+def test_a_closed_pool_begins_anew() -> None:
+    pid = run("process")
+
+    children.POOL.close()
+
+    assert gone(pid)
+    assert run("process") != pid
+
+
+def test_a_fork_has_children_of_its_own() -> None:
+    ours = run("process")
+    reader, writer = os.pipe()
+    fork = os.fork()
+    if fork == 0:
+        os.write(writer, str(run("process")).encode())
+        os._exit(0)
+    os.close(writer)
+    theirs = int(os.read(reader, 100))
+    os.close(reader)
+    os.waitpid(fork, 0)
+
+    assert theirs != ours
+    assert gone(theirs)
+    assert run("process") == ours
 
 
 def test_children_outlive_the_thread_that_called(tmp_path: Path) -> None:

@@ -11,7 +11,6 @@ import subprocess
 import sys
 import threading
 from concurrent.futures import Future
-from functools import cache
 from pathlib import Path
 
 from workflows.tools.waiting import POLL_S, READ, WRITE, Patience
@@ -107,14 +106,17 @@ class Pool:
     """At most `size` children; a thread that finds none free waits."""
 
     def __init__(self, size: int = CHILDREN) -> None:
+        self.size = size
+        self.reset()
+
+    def reset(self) -> None:
+        """Begin anew, without children; in a fork they are the parent's, and its locks may be held."""
         self._free: list[Child] = []
         self._room = threading.Condition()
-        self._left = size  # children that may still be started
+        self._left = self.size  # children that may still be started
         self._all: set[Child] = set()
-        self._owner = os.getpid()
         self._wanted: queue.SimpleQueue[Future[Child]] = queue.SimpleQueue()
-        # The kernel ends a child when the *thread* that started it ends: this one lasts as long as we do.
-        threading.Thread(target=self._start, name="tool-children", daemon=True).start()
+        self._starter: threading.Thread | None = None
 
     def take(self, patience: Patience) -> Child:
         """Take a free child, or start one. Raises: Stopped, Crashed."""
@@ -149,13 +151,14 @@ class Pool:
             self._room.notify()
 
     def close(self) -> None:
-        """Kill all children. Calls that still run in them end as crashed."""
-        if os.getpid() != self._owner:
-            return  # a fork of ours: they are not its own
+        """Kill all children. Calls that still run in them end as crashed; later ones start new children."""
         with self._room:
-            children, self._free = list(self._all), []
-        for child in children:
-            child.kill()
+            free, self._free = self._free, []
+            busy = self._all.difference(free)
+        for child in free:
+            self.discard(child)
+        for child in busy:
+            child.process.kill()  # whoever waits for it discards it
 
     def _start(self) -> None:
         while True:
@@ -168,6 +171,11 @@ class Pool:
     def _started(self, patience: Patience) -> Child:
         wanted: Future[Child] = Future()
         self._wanted.put(wanted)
+        with self._room:
+            if self._starter is None:
+                # The kernel ends a child with the *thread* that started it: this one lasts as long as we do.
+                self._starter = threading.Thread(target=self._start, name="tool-children", daemon=True)
+                self._starter.start()
         try:
             child = wanted.result()
         except Exception as error:
@@ -186,14 +194,6 @@ class Pool:
         return child
 
 
-@cache
-def pool() -> Pool:
-    """This process's pool, made on first use."""
-    made = Pool()
-    atexit.register(made.close)
-    return made
-
-
 def _descriptor(pipe: object) -> int:
     return pipe.fileno()  # type: ignore[attr-defined, no-any-return]
 
@@ -204,5 +204,7 @@ def _environment() -> dict[str, str]:
     return environment
 
 
-# A forked child must not use its parent's pipes.
-os.register_at_fork(after_in_child=pool.cache_clear)
+# This process's own. It starts nothing before the first call.
+POOL = Pool()
+atexit.register(POOL.close)
+os.register_at_fork(after_in_child=POOL.reset)

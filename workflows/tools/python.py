@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from workflows.tools.children import Child, Crashed, Oversized, pool
+from workflows.tools.children import POOL, Child, Crashed, Oversized
 from workflows.tools.errors import LeaseLost, ToolError, refused
 from workflows.tools.waiting import Patience, Stopped, never
 
@@ -55,12 +55,12 @@ def run_python(
         if wanted:
             patience.slice_s()
     except BaseException as error:
-        pool().give_back(child)
+        POOL.give_back(child)
         if isinstance(error, Stopped):
             raise _stopped(entry, error, sent=False) from None
         raise
     if not wanted:
-        pool().give_back(child)
+        POOL.give_back(child)
         raise LeaseLost(f"The lease of the step is lost: {entry} was not called.")
     return _result(entry, _answered(child, entry, request, patience))
 
@@ -82,7 +82,7 @@ def _request(entry: str, input: Mapping[str, Any]) -> bytes:
 
 def _taken(entry: str, patience: Patience) -> Child:
     try:
-        return pool().take(patience)
+        return POOL.take(patience)
     except Stopped as error:
         raise _stopped(entry, error, sent=False) from None
     except Crashed as error:
@@ -94,7 +94,7 @@ def _answered(child: Child, entry: str, request: bytes, patience: Patience) -> b
     try:
         answer = child.exchange(request, patience=patience, max_bytes=MAX_OUTPUT + 4096)
     except BaseException as error:
-        pool().discard(child)
+        POOL.discard(child)
         if isinstance(error, Stopped):
             raise _stopped(entry, error, sent=True) from None
         if isinstance(error, Crashed):
@@ -103,7 +103,7 @@ def _answered(child: Child, entry: str, request: bytes, patience: Patience) -> b
         if isinstance(error, Oversized):
             raise ToolError("too_large", _TOO_LARGE.format(entry=entry), outcome_known=True) from None
         raise
-    pool().give_back(child)
+    POOL.give_back(child)
     return answer
 
 
