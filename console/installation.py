@@ -19,8 +19,8 @@ from importlib.util import find_spec
 
 from console.embedded import EmbeddedServerError, Postgres, Valkey, free_port
 from console.home import ROOT, VARIABLE, Home, HomeError
-from console.processes import Command, spawn, stop
-from console.supervisor import Part, PartError, Stopped, Supervisor, stoppable
+from console.processes import Command, StartError, spawn, stop
+from console.supervisor import Part, Stopped, Supervisor, stoppable
 
 # Stopped in this order: nobody asks for more, then who works, then what the work needs.
 _WEB, _WORKERS, _MODELS, _BROKER, _DATABASE = range(5)
@@ -68,7 +68,7 @@ class Installation:
         try:
             with stoppable():
                 self._run_until_stopped(started_at)
-        except (EmbeddedServerError, PartError, PermissionError) as error:
+        except (StartError, PermissionError) as error:
             raise InstallationError(str(error)) from error
         finally:
             os.close(lock)
@@ -140,7 +140,9 @@ class Installation:
     def _run_once(self, name: str, *arguments: str) -> tuple[int, bytes]:
         """Run a command of ours to its end; returns its status and standard output."""
         command = Command((sys.executable, *arguments), cwd=ROOT, env=self._environment())
-        process = spawn(command, log=self._supervisor.log_path(name), answers=True)
+        log = self._supervisor.log_path(name)
+        log.unlink(missing_ok=True)  # what it said another time would mislead
+        process = spawn(command, log=log, answers=True)
         try:
             answer, _ = process.communicate()
         finally:
@@ -196,7 +198,7 @@ class Installation:
         if password := first.get("password"):
             lines += [f"  user      {first['user']}", f"  password  {password}   (shown this once: keep it)"]
         else:
-            lines += ["  Sign in as before; `manage.py changepassword NAME` sets another password."]
+            lines += ["  Sign in as before; `manage.py changepassword admin` sets another password."]
         lines += [f"  home      {self._home.path} (data, keys, logs)", "  Ctrl-C stops it.", ""]
         self._say("\n".join(lines))
 

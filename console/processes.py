@@ -16,6 +16,10 @@ _PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None) if sys.platform == "linux" else None
 
 
+class StartError(Exception):
+    """A process cannot be prepared or started; the message says what to do."""
+
+
 @dataclass(frozen=True)
 class Command:
     """What to start. `user`: (user id, group id) to become; `if_orphaned`: what it gets when we die."""

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
-from console.processes import Command, spawn
+from console.processes import Command, StartError, spawn
 
 _FIRST_DELAY_S = 0.5
 _LONGEST_DELAY_S = 30.0
@@ -62,10 +62,6 @@ class Stopped(BaseException):
     """Somebody asked us to stop: Ctrl-C, SIGTERM, or the terminal was closed."""
 
 
-class PartError(Exception):
-    """A part could not be started at all."""
-
-
 @dataclass
 class _Running:
     part: Part
@@ -87,14 +83,14 @@ class Supervisor:
         """Start a part and keep it running from now on; returns a probe of whether it is alive.
 
         Raises:
-            PartError: it cannot be started.
+            StartError: it cannot be started.
         """
         entry = _Running(part)
         self._running.append(entry)
         try:
             self._launch(entry)
         except OSError as error:
-            raise PartError(f"{part.name} cannot be started: {error}") from error
+            raise StartError(f"{part.name} cannot be started: {error}") from error
         return lambda: entry.process is not None and entry.process.poll() is None
 
     def log_path(self, name: str) -> Path:
@@ -149,7 +145,7 @@ class Supervisor:
     def _restart(self, entry: _Running) -> None:
         try:
             self._launch(entry)
-        except Exception as error:
+        except (OSError, StartError) as error:  # the others go on
             entry.deaths += 1
             entry.start_at = time.monotonic() + delay_s(entry.deaths)
             self._say(
@@ -191,7 +187,9 @@ def stoppable() -> Iterator[None]:
             asked = True
             raise Stopped
 
-    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    numbers = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+        numbers.remove(signal.SIGHUP)  # started by nohup: it shall outlive its terminal
     before = {number: signal.signal(number, on_signal) for number in numbers}
     try:
         yield

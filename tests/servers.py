@@ -7,7 +7,6 @@ INTERLOCK_TEST_FSYNC=1 runs Postgres with fsync, as in production.
 
 from __future__ import annotations
 
-import base64
 import os
 import secrets
 import shutil
@@ -20,6 +19,7 @@ from pathlib import Path
 import pytest
 
 from console.embedded import Postgres, Valkey, free_port
+from console.home import throwaway_secrets
 from console.processes import spawn, stop
 
 _UNIT = Path(__file__).parent / "unit"
@@ -44,10 +44,11 @@ class Servers:
         self.postgres = Postgres(self.home / "postgres", secrets.token_hex(8), {} if durable else _SPEED)
         self.valkey = Valkey(self.home / "valkey", secrets.token_hex(8), free_port())
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
+        for name in [name for name in os.environ if name.startswith("INTERLOCK_")]:
+            del os.environ[name]  # tests set what they need; a developer's own settings would colour them
         os.environ |= {
             "INTERLOCK_HOME": str(self.home),
-            "INTERLOCK_SECRET_KEY": secrets.token_hex(32),
-            "INTERLOCK_ENCRYPTION_KEY": base64.urlsafe_b64encode(secrets.token_bytes(32)).decode(),
+            **throwaway_secrets(),
             "DATABASE_URL": self.postgres.url(),
             "BROKER_URL": self.valkey.url(),
         }

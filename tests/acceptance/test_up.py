@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import psutil
@@ -25,13 +25,13 @@ _OWN = ("DATABASE_URL", "BROKER_URL", "INTERLOCK_SECRET_KEY", "INTERLOCK_ENCRYPT
 class Up:
     """One `manage.py up` and what it prints."""
 
-    def __init__(self, home: Path, *arguments: str) -> None:
+    def __init__(self, home: Path, *arguments: str, environment: Mapping[str, str]) -> None:
         self.home = home
-        environment = {name: value for name, value in os.environ.items() if name not in _OWN}
+        ours = {name: value for name, value in os.environ.items() if name not in _OWN}
         self.process = subprocess.Popen(
             [sys.executable, "manage.py", "up", "--home", str(home), "--port", "18800", *arguments],
             cwd=ROOT,
-            env=environment,
+            env={**ours, **environment},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -89,8 +89,8 @@ class Home:
         self.path = path
         self.started: list[Up] = []
 
-    def up(self, *arguments: str) -> Up:
-        self.started.append(Up(self.path, *arguments))
+    def up(self, *arguments: str, environment: Mapping[str, str] | None = None) -> Up:
+        self.started.append(Up(self.path, *arguments, environment=environment or {}))
         return self.started[-1]
 
 
@@ -179,6 +179,32 @@ def test_a_stop_while_it_starts_leaves_nothing(home: Home) -> None:
     processes = up.children()
     assert up.stop(signal.SIGINT) == 0, up.text
     assert all_gone(processes)
+
+
+def test_a_first_start_that_was_cut_short_is_begun_anew(home: Home) -> None:
+    half = home.path / "postgres.partial"
+    half.mkdir(parents=True)
+    (half / "PG_VERSION").write_text("18\n")
+    up = home.up("--workers", "0").wait_until_up()
+    assert up.stop() == 0
+    assert not half.exists()
+
+
+def test_a_database_of_another_version_is_left_alone_and_said(home: Home) -> None:
+    (home.path / "postgres").mkdir(parents=True)
+    (home.path / "postgres" / "PG_VERSION").write_text("17\n")
+    up = home.up("--workers", "0")
+    assert up.process.wait(30) == 1
+    up.says("was made by Postgres 17; Postgres 18 is installed")
+    assert "Traceback" not in up.text
+
+
+def test_a_database_of_ones_own_that_is_away_is_said_soon(home: Home) -> None:
+    up = home.up(environment={"DATABASE_URL": "postgresql://u:hunter2@127.0.0.1:9/x"})
+    assert up.process.wait(30) == 1
+    up.says("Connection refused. Is DATABASE_URL right?")
+    assert "hunter2" not in up.text
+    assert "Traceback" not in up.text
 
 
 def test_a_home_that_cannot_be_made_is_said(home: Home) -> None:

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from console.processes import Command, spawn, stop
-from console.supervisor import Part, PartError, Stopped, Supervisor, bound, deaths_in_a_row, delay_s, ending
+from console.processes import Command, StartError, spawn, stop
+from console.supervisor import Part, Stopped, Supervisor, bound, deaths_in_a_row, delay_s, ending
 
 
 @given(st.integers(min_value=0, max_value=10**9))
@@ -83,7 +83,7 @@ def test_parts_stop_by_rank_and_a_stubborn_one_is_killed(tmp_path: Path) -> None
 
 def test_a_program_that_is_not_there_is_an_error(tmp_path: Path) -> None:
     supervisor = Supervisor(tmp_path, print)
-    with pytest.raises(PartError, match="ghost cannot be started"):
+    with pytest.raises(StartError, match="ghost cannot be started"):
         supervisor.start(Part("ghost", lambda: Command((str(tmp_path / "none"),), tmp_path), 0))
 
 

@@ -8,9 +8,10 @@ from argparse import ArgumentParser
 from typing import Any
 
 from django.core.management import call_command
-from django.core.management.base import BaseCommand
+from django.core.management.base import BaseCommand, CommandError
 from django.db import transaction
 
+from console.doctor import check_database
 from console.models import Role, User
 
 FIRST_USER = "admin"
@@ -24,6 +25,9 @@ class Command(BaseCommand):
         parser.add_argument("--json", action="store_true", dest="as_json", help="answer as one line of JSON")
 
     def handle(self, *args: Any, as_json: bool, **options: Any) -> None:
+        database = check_database()  # says within seconds what is wrong; the pool would wait for long
+        if database.fault:
+            raise CommandError(f"The database does not serve: {database.says}. Is DATABASE_URL right?")
         call_command("migrate", interactive=False, verbosity=0)
         password = make_first_user()
         answer = {"user": FIRST_USER, "password": password} if password else {}

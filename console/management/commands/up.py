@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser, BooleanOptionalAction
+from contextlib import suppress
 from typing import Any
 
 from django.conf import settings
@@ -46,5 +47,6 @@ class Command(BaseCommand):
             raise CommandError(str(error)) from error
 
     def _say(self, line: str) -> None:
-        self.stdout.write(line)
-        self.stdout.flush()
+        with suppress(OSError):  # a terminal that is gone is no reason to stop
+            self.stdout.write(line)
+            self.stdout.flush()
