@@ -47,7 +47,7 @@ class Tool:
 
     name: str
     description: str
-    input_schema: Mapping[str, Json]
+    input_schema: Mapping[str, Json] | bool
     effect: Effect
     timeout_s: float
     http: HttpTool | None = None
@@ -68,7 +68,7 @@ class Tool:
         return cls(
             name=body["name"],
             description=body.get("description", ""),
-            input_schema=body.get("input") or {"type": "object"},
+            input_schema=body.get("input", {"type": "object"}),
             effect=effect,
             timeout_s=seconds(body.get("timeout", DEFAULT_TIMEOUT)),
             http=None if http is None else HttpTool.from_document(http),

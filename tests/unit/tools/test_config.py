@@ -45,6 +45,7 @@ def test_what_a_document_leaves_out_is_the_careful_choice() -> None:
 
     assert (tool.effect, tool.timeout_s, tool.http, tool.python) == ("once", 30.0, None, "shop.tools:refund")
     assert tool.input_schema == {"type": "object"}
+    assert Tool.from_document({"name": "t", "python": "a:b", "input": False}).input_schema is False
 
 
 @pytest.mark.parametrize(
