@@ -1,0 +1,178 @@
+"""Rank the chunks that a snapshot sees: by vector, exactly or through the HNSW index, and by text.
+
+Raw SQL. May not fuse, cut or decide which way to go (`search.py`). Every ranking is complete in its order: by
+score, then chunk id, then document version, so that equal scores come alike on every worker.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+from django.db import connection, transaction
+from psycopg import sql
+
+from retrieval import partitions
+
+MAX_LEXEMES: Final = 64
+# hnsw.ef_search cannot be larger (pgvector).
+MAX_EF: Final = 1000
+
+_RESOLVE: Final = """
+SELECT corpus.id, corpus.dims, corpus.head, corpus.quarantine_epoch, snapshot.state, snapshot.chunks,
+       ARRAY(SELECT document_id FROM retrieval_quarantine
+             WHERE corpus_id = corpus.id AND lifted_epoch IS NULL)
+FROM retrieval_corpus AS corpus
+LEFT JOIN retrieval_snapshot AS snapshot ON snapshot.corpus_id = corpus.id AND snapshot.number = %s
+WHERE corpus.name = %s
+"""
+_SEEN: Final = "span.corpus_id = %(corpus)s AND span.added <= %(snapshot)s AND span.removed > %(snapshot)s"
+_JOINED: Final = "chunk.corpus_id = %(corpus)s AND chunk.chunk_id = span.chunk_id"
+_NOT_QUARANTINED: Final = " AND span.document_id <> ALL(%(quarantined)s)"
+_FILTERED: Final = """ AND span.doc_version_id IN (
+    SELECT id FROM retrieval_documentversion
+    WHERE corpus_id = %(corpus)s AND metadata @> %(filter)s::jsonb)"""
+# Without the `+ 0` the planner takes the HNSW index, which is not exact.
+_EXACT: Final = """
+SELECT span.chunk_id, span.doc_version_id,
+       (chunk.emb::halfvec({dims}) <=> %(vector)s::halfvec({dims})) + 0 AS distance
+FROM {spans} AS span, {chunks} AS chunk
+WHERE {seen} AND {joined}
+ORDER BY distance, span.chunk_id, span.doc_version_id, span.ordinal
+LIMIT %(limit)s
+"""
+# The index gives rows in nearly the right order; sorted again outside.
+_INDEXED: Final = """
+WITH near AS MATERIALIZED (
+    SELECT span.chunk_id, span.doc_version_id, span.ordinal,
+           chunk.emb::halfvec({dims}) <=> %(vector)s::halfvec({dims}) AS distance
+    FROM {spans} AS span, {chunks} AS chunk
+    WHERE {seen} AND {joined}
+    ORDER BY chunk.emb::halfvec({dims}) <=> %(vector)s::halfvec({dims})
+    LIMIT %(limit)s
+)
+SELECT chunk_id, doc_version_id, distance FROM near ORDER BY distance, chunk_id, doc_version_id, ordinal
+"""
+# Any word of the question counts: requiring all of them finds nothing for whole sentences. `ts_rank` uses no
+# statistics of the corpus, so later ingests cannot move the scores of a pinned snapshot.
+_TEXT: Final = """
+WITH words AS (
+    SELECT lexeme FROM unnest(to_tsvector('retrieval_english', %(query)s)) ORDER BY positions[1], lexeme
+    LIMIT %(lexemes)s
+), question AS MATERIALIZED (
+    SELECT string_agg(
+        '''' || replace(replace(lexeme, '\\', '\\\\'), '''', '''''') || '''', ' | '
+    )::tsquery AS any_word FROM words
+)
+SELECT span.chunk_id, span.doc_version_id, ts_rank(chunk.tsv, question.any_word, 1) AS score
+FROM question, {spans} AS span, {chunks} AS chunk
+WHERE {seen} AND {joined} AND chunk.tsv @@ question.any_word
+ORDER BY score DESC, span.chunk_id, span.doc_version_id, span.ordinal
+LIMIT %(limit)s
+"""
+_SETTINGS: Final = """
+SELECT set_config('hnsw.ef_search', %s, true), set_config('hnsw.iterative_scan', 'relaxed_order', true)
+"""
+_COUNT: Final = """
+SELECT count(*) FROM (SELECT FROM {spans} AS span WHERE {seen} LIMIT %(limit)s) AS some
+"""
+_PASSAGES: Final = """
+SELECT wanted.chunk_id, chunk.body, document.name, version.source, version.metadata
+FROM unnest(%(chunk_ids)s::bigint[], %(versions)s::bigint[]) AS wanted (chunk_id, version_id)
+JOIN {chunks} AS chunk ON chunk.corpus_id = %(corpus)s AND chunk.chunk_id = wanted.chunk_id
+JOIN retrieval_documentversion AS version ON version.id = wanted.version_id
+JOIN retrieval_document AS document ON document.id = version.document_id
+"""
+
+
+@dataclass(frozen=True)
+class Scope:
+    """What a search may see: one snapshot of one corpus, less quarantined documents, under a filter."""
+
+    corpus_id: int
+    dims: int
+    snapshot: int
+    quarantine_epoch: int
+    chunks: int
+    quarantined: tuple[int, ...] = ()
+    filter: str | None = None  # JSON that the metadata must contain
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A chunk at a document version, with its distance (vector) or score (text)."""
+
+    chunk_id: int
+    doc_version: int
+    value: float
+
+
+def resolve(corpus: str, snapshot: int) -> tuple[Any, ...] | None:
+    """Return (corpus id, dims, head, quarantine epoch, snapshot state, chunks, quarantined documents)."""
+    with connection.cursor() as cursor:
+        cursor.execute(_RESOLVE, [snapshot, corpus])
+        row: tuple[Any, ...] | None = cursor.fetchone()
+        return row
+
+
+def exact(scope: Scope, *, vector: str, limit: int) -> list[Candidate]:
+    """Rank by cosine distance, nearest first, over every chunk in scope."""
+    return _candidates(_EXACT, scope, vector=vector, limit=limit)
+
+
+def indexed(scope: Scope, *, vector: str, limit: int, ef: int) -> list[Candidate]:
+    """Rank by cosine distance through the HNSW index: approximate, and possibly short under filters."""
+    with transaction.atomic():
+        with connection.cursor() as cursor:
+            cursor.execute(_SETTINGS, [str(min(ef, MAX_EF))])
+        return _candidates(_INDEXED, scope, vector=vector, limit=limit)
+
+
+def text(scope: Scope, *, query: str, limit: int) -> list[Candidate]:
+    """Rank by the words of the query, best first; only its first 64 distinct words count."""
+    return _candidates(_TEXT, scope, query=query, limit=limit, lexemes=MAX_LEXEMES)
+
+
+def count(scope: Scope, *, limit: int) -> int:
+    """Count the passages in scope, filter applied, up to a limit."""
+    [(number,)] = _rows(_COUNT, scope, limit=limit)
+    return int(number)
+
+
+def passages(scope: Scope, found: list[Candidate]) -> dict[int, tuple[str, str, str, dict[str, object]]]:
+    """Return (text, document, source, metadata) by chunk id."""
+    rows = _rows(
+        _PASSAGES,
+        scope,
+        chunk_ids=[one.chunk_id for one in found],
+        versions=[one.doc_version for one in found],
+    )
+    return {chunk_id: rest for chunk_id, *rest in rows}  # type: ignore[misc]
+
+
+def _candidates(statement: str, scope: Scope, **params: Any) -> list[Candidate]:
+    return [Candidate(*row) for row in _rows(statement, scope, **params)]
+
+
+def _rows(statement: str, scope: Scope, **params: Any) -> list[tuple[Any, ...]]:
+    seen = _SEEN
+    if scope.quarantined:
+        seen += _NOT_QUARANTINED
+    if scope.filter is not None:
+        seen += _FILTERED
+    query = sql.SQL(statement).format(
+        spans=partitions.spans(scope.corpus_id),
+        chunks=partitions.chunks(scope.corpus_id),
+        dims=sql.Literal(scope.dims),
+        seen=sql.SQL(seen),
+        joined=sql.SQL(_JOINED),
+    )
+    params |= {
+        "corpus": scope.corpus_id,
+        "snapshot": scope.snapshot,
+        "quarantined": list(scope.quarantined),
+        "filter": scope.filter,
+    }
+    with connection.cursor() as cursor:
+        cursor.execute(query, params)
+        return list(cursor.fetchall())
