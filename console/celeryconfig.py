@@ -6,11 +6,11 @@ broker_url = settings.BROKER_URL
 broker_connection_retry_on_startup = True
 # For ever: a worker does without its doorbell for as long as that takes.
 broker_connection_max_retries = None
-broker_transport_options = {
-    "socket_timeout": 5,
-    "socket_connect_timeout": 2,
-    "health_check_interval": 10,
-}
+broker_transport_options = (
+    {"socket_timeout": 5, "socket_connect_timeout": 2, "health_check_interval": 10}
+    if broker_url.startswith("redis")
+    else {}  # another transport takes other options, and fails on these
+)
 # A request that starts a run must not wait for a broker that is away: the clock rings again.
 task_publish_retry = False
 task_ignore_result = True

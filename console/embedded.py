@@ -108,6 +108,11 @@ class Postgres:
         self._check_version()
         self._await_predecessor()
 
+    def clear(self) -> None:
+        """Remove the socket's folder after the server has stopped; one that is in use is not empty."""
+        with contextlib.suppress(OSError):
+            self.socket_dir.rmdir()
+
     def command(self) -> Command:
         settings = {"listen_addresses": "", "unix_socket_directories": str(self.socket_dir), **self.overrides}
         arguments = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]

@@ -52,6 +52,7 @@ class Installation:
         self._say = say
         self._supervisor = Supervisor(home.logs, say)
         self._runtime: dict[str, object] = {}
+        self._postgres = Postgres(home.postgres, home.secret("postgres_password"))
 
     def run(self) -> None:
         """Start everything, and return when it has been stopped by a signal.
@@ -61,7 +62,6 @@ class Installation:
         """
         started_at = time.monotonic()
         try:
-            self._home.create()
             lock = self._home.lock()
         except HomeError as error:
             raise InstallationError(str(error)) from error
@@ -85,13 +85,14 @@ class Installation:
             self._say("Stopping: web, workers, broker, database …")
         finally:
             self._supervisor.stop()
+            self._postgres.clear()
         self._say("Stopped.")
 
     # --- servers -------------------------------------------------------------------------------
 
     def _start_servers(self) -> None:
         port = free_port(self._known_port("broker_port"), tries=1000)
-        postgres = Postgres(self._home.postgres, self._home.secret("postgres_password"))
+        postgres = self._postgres
         valkey = Valkey(self._home.valkey, self._home.secret("valkey_password"), port)
         waits = []
         if not self._options.broker_url:

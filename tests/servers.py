@@ -75,7 +75,7 @@ class Servers:
         while self.processes:
             _, process = self.processes.popitem()
             stop(process, first=signal.SIGINT, grace_s=10)
-        shutil.rmtree(self.postgres.socket_dir, ignore_errors=True)
+        self.postgres.clear()
         shutil.rmtree(self.home, ignore_errors=True)
 
     def _start(self, name: str, server: Postgres | Valkey) -> None:

@@ -13,10 +13,13 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 
 import psutil
+import psycopg
 import pytest
 
+from tests.servers import Servers
 from tests.workers import ROOT, until
 
 _OWN = ("DATABASE_URL", "BROKER_URL", "INTERLOCK_SECRET_KEY", "INTERLOCK_ENCRYPTION_KEY", "INTERLOCK_HOME")
@@ -126,9 +129,12 @@ def test_first_start_prints_address_and_password_and_a_restart_keeps_the_data(ho
     assert answers(first.runtime["web_url"])
     assert str(first.runtime["web_url"]) in first.text
     processes = first.children()
+    socket_dir = Path(parse_qs(urlsplit(str(first.runtime["database_url"])).query)["host"][0])
+    assert socket_dir.exists()
     assert first.stop() == 0, first.text
     assert all_gone(processes)
     assert "Stopped." in first.text
+    assert not socket_dir.exists()
 
     second = home.up("--workers", "0").wait_until_up()
     assert second.password() is None, "the first password is shown once"
@@ -205,6 +211,19 @@ def test_a_database_of_ones_own_that_is_away_is_said_soon(home: Home) -> None:
     up.says("Connection refused. Is DATABASE_URL right?")
     assert "hunter2" not in up.text
     assert "Traceback" not in up.text
+
+
+def test_servers_of_ones_own_are_used_and_left_running(home: Home, servers: Servers) -> None:
+    with psycopg.connect(servers.postgres.url("postgres"), autocommit=True) as connection:
+        connection.execute("CREATE DATABASE ones_own")
+    own = {"DATABASE_URL": servers.postgres.url("ones_own"), "BROKER_URL": servers.valkey.url()}
+    up = home.up("--workers", "1", environment=own).wait_until_up()
+    assert up.password()
+    until(lambda: "worker_ready" in (home.path / "logs" / "worker-1.log").read_text())
+    assert up.stop() == 0
+    assert not (home.path / "postgres").exists()
+    with psycopg.connect(servers.postgres.url("postgres"), autocommit=True) as connection:
+        connection.execute("DROP DATABASE ones_own")
 
 
 def test_a_home_that_cannot_be_made_is_said(home: Home) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from console.home import Home
+from console.home import Home, HomeError
 from console.installation import Installation, InstallationError, Options
 
 
@@ -42,8 +42,10 @@ class Command(BaseCommand):
             drain_grace_s=settings.DRAIN_GRACE_S,
         )
         try:
-            Installation(Home(settings.HOME), chosen, self._say).run()
-        except InstallationError as error:
+            home = Home(settings.HOME)
+            home.create()
+            Installation(home, chosen, self._say).run()
+        except (HomeError, InstallationError) as error:
             raise CommandError(str(error)) from error
 
     def _say(self, line: str) -> None:
