@@ -1,0 +1,125 @@
+"""Content-addressed values: canonical JSON, its sha-256, compression, a bounded cache.
+
+A payload never changes, so a cached one is right for ever. The canonical form is ASCII: texts with NUL bytes
+or lone surrogates keep their exact value on the way through bytea.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import threading
+import zlib
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from workflows import database
+
+Json = Any  # a JSON value; documented where it matters
+COMPRESS_FROM: Final = 512
+CACHE_BYTES: Final = 64 * 1024 * 1024
+
+
+class PayloadMissing(Exception):
+    """A payload that a record names is not stored any more (retention)."""
+
+
+def canonical(value: Json) -> bytes:
+    """Return the canonical JSON of a value: sorted keys, no spaces, ASCII, no NaN."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False).encode("ascii")
+
+
+def digest(value: Json) -> bytes:
+    """Return the 32 bytes that name a value."""
+    return hashlib.sha256(canonical(value)).digest()
+
+
+@dataclass
+class Batch:
+    """Payloads to be written with a commit, each once."""
+
+    values: dict[bytes, tuple[int, bool, bytes]] = field(default_factory=dict)
+
+    def add(self, value: Json) -> str:
+        """Take a value in; return its hash in hex."""
+        body = canonical(value)
+        key = hashlib.sha256(body).digest()
+        if key not in self.values:
+            compressed = len(body) >= COMPRESS_FROM
+            self.values[key] = (len(body), compressed, zlib.compress(body, 3) if compressed else body)
+            _cache.put(key, value, len(body))
+        return key.hex()
+
+    def columns(self) -> tuple[list[bytes], list[int], list[bool], list[bytes]]:
+        """Return what `interlock_keep` takes: hashes, sizes, whether compressed, bodies."""
+        rows = self.values.values()
+        return list(self.values), [r[0] for r in rows], [r[1] for r in rows], [r[2] for r in rows]
+
+
+class _Cache:
+    def __init__(self, limit: int) -> None:
+        self.limit, self.used = limit, 0
+        self.items: OrderedDict[bytes, tuple[Json, int]] = OrderedDict()
+        self.lock = threading.Lock()
+
+    def put(self, key: bytes, value: Json, size: int) -> None:
+        if size > self.limit // 8:
+            return
+        with self.lock:
+            if key in self.items:
+                return
+            self.items[key] = (value, size)
+            self.used += size
+            while self.used > self.limit:
+                self.used -= self.items.popitem(last=False)[1][1]
+
+    def get(self, keys: Iterable[bytes]) -> dict[bytes, Json]:
+        found = {}
+        with self.lock:
+            for key in keys:
+                if key in self.items:
+                    self.items.move_to_end(key)
+                    found[key] = self.items[key][0]
+        return found
+
+
+_cache = _Cache(CACHE_BYTES)
+
+
+def load(hashes: Iterable[str | bytes | memoryview]) -> Mapping[str, Json]:
+    """Return the values of many hashes, by hex.
+
+    Values are shared with the cache: read them, never change them.
+
+    Raises:
+        PayloadMissing: one of them is not stored.
+    """
+    keys = {bytes.fromhex(h) if isinstance(h, str) else bytes(h) for h in hashes}
+    found = _cache.get(keys)
+    missing = [key for key in keys if key not in found]
+    if missing:
+        rows = database.fetch_all(
+            "SELECT hash, compressed, body, size FROM workflows_payload WHERE hash = ANY($1)", [missing]
+        )
+        for key, compressed, body, size in rows:
+            found[key] = value = json.loads(zlib.decompress(body) if compressed else body)
+            _cache.put(key, value, size)
+    if len(found) < len(keys):
+        lost = next(key for key in keys if key not in found)
+        raise PayloadMissing(f"Payload {lost.hex()[:12]}… is not stored any more.")
+    return {key.hex(): value for key, value in found.items()}
+
+
+def load_one(key: str | bytes | memoryview | None) -> Json:
+    """Return one value; no hash is null."""
+    if key is None:
+        return None
+    return next(iter(load([key]).values()))
+
+
+def clean_text(text: str, *, limit: int = 4000) -> str:
+    """Make a text safe for the database's own text and jsonb: no NUL, no lone surrogate, bounded."""
+    text = text[:limit].replace("\x00", "\\u0000")
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
