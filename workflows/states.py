@@ -73,3 +73,25 @@ def may(table: Moves, *, source: str, target: str) -> bool:
 def sources(table: Moves, *, target: str) -> frozenset[str]:
     """Return the states from which `target` may be reached."""
     return frozenset(source for source, targets in table.items() if target in targets)
+
+
+def as_markdown() -> str:
+    """Return the page docs/states.md, which a check holds against these tables."""
+    parts = [HEAD]
+    for title, table in (("Run", RUN), ("Step run", STEP), ("Attempt", ATTEMPT)):
+        parts += [f"## {title}\n", "| state | may become |\n|---|---|"]
+        parts += [
+            f"| {state} | {', '.join(sorted(targets)) or 'nothing: it is final'} |"
+            for state, targets in table.items()
+        ]
+        parts.append("")
+    return "\n".join(parts)
+
+
+HEAD: Final = """# States
+
+Generated from `workflows/states.py` by `make docs`; do not edit.
+
+Every change of state is an update that names the states it may come from, and counts only if one row moved.
+A *retrying* step is `waiting` with a time to wake; a run that *needs attention* is `waiting` on an `unknown` step.
+"""

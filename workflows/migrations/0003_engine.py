@@ -23,6 +23,7 @@ FILES = [
     "leases",
     "clock",
     "runs",
+    "calls",
 ]
 
 

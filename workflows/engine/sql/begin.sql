@@ -1,3 +1,36 @@
+-- What a worker needs to know of an attempt that it holds.
+CREATE FUNCTION interlock_claimed(s workflows_steprun, r workflows_run, p_attempt bigint)
+RETURNS jsonb LANGUAGE sql STABLE AS $$
+    SELECT jsonb_build_object(
+        'step', s.id, 'run', s.run_id, 'path', s.path, 'step_id', s.step_id, 'epoch', s.epoch,
+        'parent', s.parent_id, 'item', s.item, 'item_hash', encode(s.item_hash, 'hex'),
+        'attempt', p_attempt, 'number', s.attempts_made, 'failures', s.failures, 'losses', s.losses,
+        'lease', s.lease, 'settling', s.settling, 'alone', s.alone, 'poison', s.reason = 'poison',
+        'input_hash', encode(s.input_hash, 'hex'), 'failing', s.error,
+        'release', r.release_id, 'workflow', r.workflow, 'environment', r.environment_id,
+        'run_input', encode(r.input_hash, 'hex'), 'pins', r.pins, 'variables', r.variables,
+        'session', r.session, 'run_started_at', r.started_at, 'deadline_at', r.deadline_at
+    );
+$$;
+
+-- The claim behind a lease token: after a connection broke in the middle of a commit.
+CREATE FUNCTION interlock_held(p_lease uuid) RETURNS jsonb LANGUAGE sql STABLE AS $$
+    SELECT interlock_claimed(s, r, a.id)
+      FROM workflows_steprun s
+      JOIN workflows_run r ON r.id = s.run_id
+      JOIN workflows_attempt a ON a.step_run_id = s.id AND a.number = s.attempts_made
+     WHERE s.state = 'running' AND s.lease = p_lease;
+$$;
+
+-- The last attempt of a step run, whether it is held or not: for settling it in its place.
+CREATE FUNCTION interlock_claim_of(p_step bigint) RETURNS jsonb LANGUAGE sql STABLE AS $$
+    SELECT interlock_claimed(s, r, a.id) || jsonb_build_object('lease', a.lease)
+      FROM workflows_steprun s
+      JOIN workflows_run r ON r.id = s.run_id
+      JOIN workflows_attempt a ON a.step_run_id = s.id AND a.number = s.attempts_made
+     WHERE s.id = p_step;
+$$;
+
 -- Start an attempt on one step run: pending or ready → running, with a lease by the database's clock.
 -- Returns everything that the worker needs to go on, or NULL when somebody else was faster.
 CREATE FUNCTION interlock_begin(p_step bigint, p_worker text, p_lease uuid, p_lease_s float8)
@@ -43,14 +76,5 @@ BEGIN
     VALUES (s.run_id, 'attempt.started', clock_timestamp(), s.path, s.epoch, s.attempts_made, s.events,
             jsonb_build_object('worker', p_worker));
 
-    RETURN jsonb_build_object(
-        'step', s.id, 'run', s.run_id, 'path', s.path, 'step_id', s.step_id, 'epoch', s.epoch,
-        'parent', s.parent_id, 'item', s.item, 'item_hash', encode(s.item_hash, 'hex'),
-        'attempt', v_attempt, 'number', s.attempts_made, 'failures', s.failures, 'losses', s.losses,
-        'lease', p_lease, 'settling', s.settling, 'alone', s.alone, 'poison', s.reason = 'poison',
-        'input_hash', encode(s.input_hash, 'hex'), 'failing', s.error,
-        'release', r.release_id, 'workflow', r.workflow, 'environment', r.environment_id,
-        'run_input', encode(r.input_hash, 'hex'), 'pins', r.pins, 'variables', r.variables,
-        'session', r.session, 'run_started_at', r.started_at, 'deadline_at', r.deadline_at
-    );
+    RETURN interlock_claimed(s, r, v_attempt);
 END $$;

@@ -53,8 +53,9 @@ BEGIN
            tokens = interlock_add_tokens(tokens, c -> 'tokens')
      WHERE id = (c ->> 'step')::bigint
        AND ((state = 'running' AND lease = (c ->> 'lease')::uuid)
-            -- A late result of the very attempt whose effect was unknown settles it.
-            OR (state = 'unknown' AND attempts_made = v_number AND v_outcome IN ('succeeded', 'failed')))
+            -- A late result of the very attempt whose effect was unknown settles it; so does a person.
+            OR (state = 'unknown' AND attempts_made = v_number
+                AND v_outcome IN ('succeeded', 'failed', 'skipped')))
     RETURNING * INTO s;
     IF NOT FOUND THEN
         RETURN interlock_late(c);

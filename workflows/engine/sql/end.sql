@@ -26,3 +26,17 @@ BEGIN
             jsonb_strip_nulls(jsonb_build_object('output', encode(p_output, 'hex'), 'error', r.error)));
     RETURN true;
 END $$;
+
+-- All steps are done: the run ends with its output, or fails because its output could not be computed.
+CREATE FUNCTION interlock_finish(p_run text, p_output text, p_error jsonb, p_hashes bytea[], p_sizes integer[],
+                                 p_compressed boolean[], p_bodies bytea[])
+RETURNS boolean LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM interlock_keep(p_hashes, p_sizes, p_compressed, p_bodies) WHERE cardinality(p_hashes) > 0;
+    IF p_error IS NULL THEN
+        RETURN interlock_end(p_run, 'succeeded', '', decode(p_output, 'hex'));
+    END IF;
+    UPDATE workflows_run SET stopping = 'failed', error = p_error
+     WHERE id = p_run AND stopping = '' AND state IN ('queued', 'running', 'waiting');
+    RETURN interlock_end(p_run, 'failed', 'failed', NULL);
+END $$;

@@ -1,0 +1,109 @@
+"""A release, loaded: the plan of its workflow and every document it resolves to, ready for use.
+
+A release never changes, so a process loads it once. Provider documents are operational and no part of it: the
+newest versions count, and a process looks for them anew every two seconds.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Final
+
+from providers.config import Provider, Route
+from workflows import database
+from workflows.engine import plan as plans
+from workflows.spec import workflow as workflow_spec
+from workflows.tools.config import Tool
+
+PROVIDERS_FOR_S: Final = 2.0
+_KINDS: Final = {"prompts": "Prompt", "routes": "Route", "tools": "Tool", "corpora": "Corpus"}
+
+
+@dataclass(frozen=True)
+class Bundle:
+    release: int
+    plan: plans.Plan
+    prompts: Mapping[str, Mapping[str, Any]]
+    routes: Mapping[str, Route]
+    tools: Mapping[str, Tool]
+    corpora: Mapping[str, Mapping[str, Any]]
+    versions: Mapping[str, int]  # "prompts/triage" → 3, for lineage
+
+
+@lru_cache(maxsize=256)
+def load(release: int) -> Bundle:
+    """Return the bundle of a release by its row id."""
+    manifest = _json(
+        database.fetch_all("SELECT manifest FROM workflows_release WHERE id = $1", [release])[0][0]
+    )
+    documents = {group: _documents(kind, manifest.get(group, {})) for group, kind in _KINDS.items()}
+    name, version = manifest["workflow"]
+    definition = workflow_spec.parse(_documents("Workflow", {name: version})[name])
+    return Bundle(
+        release=release,
+        plan=plans.build(definition),
+        prompts=documents["prompts"],
+        routes={ref: Route.from_document(body) for ref, body in documents["routes"].items()},
+        tools={ref: Tool.from_document(body) for ref, body in documents["tools"].items()},
+        corpora=documents["corpora"],
+        versions={
+            f"{group}/{ref}": number for group in _KINDS for ref, number in manifest.get(group, {}).items()
+        },
+    )
+
+
+def _documents(kind: str, versions: Mapping[str, int]) -> dict[str, Any]:
+    """Return the bodies of exact versions by the reference that names them (`triage`, `triage@3`)."""
+    rows = database.fetch_all(
+        """
+        SELECT d.name, v.version, v.body
+          FROM workflows_definitionversion v JOIN workflows_definition d ON d.id = v.definition_id
+          JOIN unnest($2::text[], $3::int[]) AS wanted(name, version)
+            ON wanted.name = d.name AND wanted.version = v.version
+         WHERE d.kind = $1
+        """,
+        [kind, [ref.split("@")[0] for ref in versions], list(versions.values())],
+    )
+    found = {(name, version): _json(body) for name, version, body in rows}
+    return {ref: found[ref.split("@")[0], version] for ref, version in versions.items()}
+
+
+class _Providers:
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.until = 0.0
+        self.known: Mapping[str, Provider] = {}
+
+    def newest(self) -> Mapping[str, Provider]:
+        with self.lock:
+            if time.monotonic() >= self.until:
+                rows = database.fetch_all(
+                    """
+                    SELECT d.name, v.version, v.body
+                      FROM workflows_definition d
+                      JOIN workflows_definitionversion v
+                        ON v.definition_id = d.id AND v.version = d.latest_version
+                     WHERE d.kind = 'Provider' AND d.archived_at IS NULL
+                    """,
+                    [],
+                )
+                self.known = {n: Provider.from_document(_json(body), version=v) for n, v, body in rows}
+                self.until = time.monotonic() + PROVIDERS_FOR_S
+            return self.known
+
+
+_providers = _Providers()
+
+
+def providers() -> Mapping[str, Provider]:
+    """Return the newest version of every provider document, by name."""
+    return _providers.newest()
+
+
+def _json(value: Any) -> Any:
+    return json.loads(value) if isinstance(value, str) else value

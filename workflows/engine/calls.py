@@ -1,0 +1,82 @@
+"""The record of provider calls: intent, outcome, and what they cost. Implements the providers' `Recorder`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any
+
+from providers.recording import CallIntent, CallRecord
+from workflows import database
+from workflows.engine.commit import Claim
+from workflows.engine.port import Spent
+from workflows.payloads import Batch, clean_text
+
+
+class Recorder:
+    """Writes the calls of one attempt."""
+
+    def __init__(self, claim: Claim) -> None:
+        self.claim = claim
+        self.rows: dict[int, int] = {}  # call number → row id
+        self.done_calls: list[CallRecord] = []
+
+    def sending(self, call: CallIntent, /) -> None:
+        batch = Batch()
+        document = {
+            "run": self.claim.run,
+            "step": self.claim.step,
+            "attempt": self.claim.number,
+            "number": call.number,
+            "provider": call.provider,
+            "provider_version": call.provider_version,
+            "model_requested": call.model_requested,
+            "request": batch.add(call.request),
+        }
+        self.rows[call.number] = database.call(
+            "interlock_call_sending", json.dumps(document), *batch.columns()
+        )
+
+    def done(self, call: CallRecord, /) -> None:
+        self.done_calls.append(call)
+        if call.number not in self.rows:
+            return  # it failed before there was anything to send
+        batch = Batch()
+        document = {
+            "model_returned": call.model_returned,
+            "response": None if call.response is None else batch.add(call.response),
+            "finish_reason": call.finish_reason,
+            "usage": call.usage.as_json(),
+            "cost_usd": None if call.cost_usd is None else str(call.cost_usd),
+            "price_version": call.price_version,
+            "timing_ms": dict(call.timing_ms),
+            "error": _clean(call.error),
+        }
+        database.call("interlock_call_done", self.rows[call.number], json.dumps(document), *batch.columns())
+
+    def first_number(self) -> int:
+        """Return how many calls earlier attempts of this step made."""
+        if self.claim.number == 1:
+            return len(self.done_calls)
+        rows = database.fetch_all(
+            "SELECT count(*) FROM workflows_call WHERE step_run_id = $1", [self.claim.step]
+        )
+        return int(rows[0][0])
+
+    def spent(self) -> Spent:
+        """Return what the calls so far cost. A call without a known price adds nothing to the sum."""
+        if not self.done_calls:
+            return Spent()
+        costs = [call.cost_usd for call in self.done_calls if call.cost_usd is not None]
+        usage = [call.usage.as_json() for call in self.done_calls]
+        tokens = {
+            name: sum(int(u[name]) for u in usage) for name in ("input", "cached", "output", "reasoning")
+        }
+        return Spent(str(sum(costs, Decimal(0))) if costs else None, tokens)
+
+
+def _clean(error: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+    if error is None:
+        return None
+    return {key: clean_text(value) if isinstance(value, str) else value for key, value in error.items()}

@@ -1,0 +1,112 @@
+"""From the outcome of an attempt to the change that is committed: what follows, by `decide`, made ready to write."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from workflows.engine import decide, views
+from workflows.engine.attempt import Attempt
+from workflows.engine.commit import Change
+from workflows.engine.outcomes import (
+    Expanded,
+    Failed,
+    Outcome,
+    Skipped,
+    StepError,
+    Stopped,
+    Succeeded,
+    Unknown,
+)
+from workflows.engine.port import Spent
+from workflows.payloads import Batch, clean_text
+from workflows.spec import templates
+
+Json = Any
+
+
+def of(trying: Attempt, outcome: Outcome, spent: Spent) -> Change:
+    """Return the change that an outcome makes."""
+    batch = Batch()
+    common: dict[str, Any] = {"batch": batch, "cost_usd": spent.cost_usd, "tokens": spent.tokens}
+    match outcome:
+        case Succeeded():
+            given = None if outcome.input is None else batch.add(outcome.input)
+            written = {"input": given, "data": outcome.data, "lineage": outcome.lineage}
+            return _done(trying, "succeeded", outcome.output, {**common, **written})
+        case Skipped():
+            return _done(trying, "skipped", None, common)
+        case Expanded():
+            given = batch.add(outcome.input)
+            return Change(
+                outcome="expanded", input=given, data=outcome.data, children=outcome.children, **common
+            )
+        case Stopped():
+            return Change(outcome="cancelled", **common)
+        case Failed() | Unknown():
+            common["input"] = None if outcome.input is None else batch.add(outcome.input)
+            common["error"] = outcome.error.as_json()
+            if isinstance(outcome, Unknown):
+                return Change(outcome="unknown", **common)
+            return _failed(trying, outcome.error, common)
+
+
+def _done(trying: Attempt, outcome: str, value: Json, written: Mapping[str, Any]) -> Change:
+    """A step is done: release what needs it, let the next item of its map go, end the run if it was the last."""
+    plan, node, claim = trying.bundle.plan, trying.node, trying.claim
+    batch: Batch = written["batch"]
+    output = batch.add(value) if outcome == "succeeded" else None
+    view = {"output": value, "state": outcome, "error": None}
+    if outcome == "failed":
+        view["error"] = written["error"]
+    trying.known.of(claim.run)[claim.path] = view
+    ends = decide.ends_run(plan, node)
+    end, fails = _end(trying, batch) if ends else (None, None)
+    return Change(
+        outcome=outcome,
+        output=output,
+        successors=decide.successors(node, claim.path),
+        next_item=decide.next_item_gate(plan, node),
+        ends=ends and fails is None,
+        end=end,
+        fails=fails,
+        **written,
+    )
+
+
+def _end(trying: Attempt, batch: Batch) -> tuple[str | None, Mapping[str, Json] | None]:
+    """Compute the run's output; a run whose output cannot be computed fails."""
+    plan = trying.bundle.plan
+    try:
+        sees = views.scope(trying.claim, plan, plan.definition.output_reads, trying.known)
+        return batch.add(templates.render(plan.definition.output, sees)), None
+    except templates.TemplateError as problem:
+        return None, {"scope": "run", "error": output_error(problem)}
+
+
+def output_error(problem: templates.TemplateError) -> dict[str, Json]:
+    """Return the run's error when its output cannot be computed."""
+    message = clean_text(f"The workflow's output could not be computed: {problem}")
+    return {"class": "expression", "message": message, "step": None}
+
+
+def _failed(trying: Attempt, error: StepError, written: Mapping[str, Any]) -> Change:
+    """A step failed: once more, or as far up as somebody takes it."""
+    plan, node, claim = trying.bundle.plan, trying.node, trying.claim
+    policy = None if claim.settling else node.step.retry
+    delay = decide.retry_delay_s(
+        policy, error, failures=claim.failures + 1, seed=f"{claim.run}:{claim.path}:{claim.epoch}"
+    )
+    if delay is not None:
+        return Change(outcome="retry", wake_s=delay, **written)
+    absorbed = decide.absorb(plan, node, claim.path)
+    if absorbed is None:
+        return _done(trying, "failed", None, written)
+    told = {**error.as_json(), "step": claim.path}
+    fails = {
+        "scope": absorbed.scope,
+        "container": absorbed.container,
+        "prefix": absorbed.prefix,
+        "error": told,
+    }
+    return Change(outcome="failed", fails=fails, **written)

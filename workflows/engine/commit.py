@@ -1,0 +1,215 @@
+"""From an outcome to the one statement that makes it last.
+
+The only writer of outcomes. It decides nothing: what follows comes from `decide`.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import structlog
+
+from workflows import database
+from workflows.engine.outcomes import Child, LeaseLost
+from workflows.payloads import Batch
+
+Json = Any
+log = structlog.get_logger()
+# How long a finished result is held while the database is away. Its lease cannot run out meanwhile:
+# nothing expires until one lease period after the database is back.
+HOLD_S: Final = 600.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Claim:
+    """One attempt that this worker holds: what `interlock_claim` returned."""
+
+    step: int
+    run: str
+    path: str
+    step_id: str
+    epoch: int
+    parent: int | None
+    item: int | None
+    item_hash: str | None
+    attempt: int
+    number: int
+    failures: int
+    losses: int
+    lease: uuid.UUID
+    settling: bool
+    alone: bool
+    poison: bool
+    input_hash: str | None
+    failing: Mapping[str, str] | None
+    release: int
+    workflow: str
+    environment: str
+    run_input: str
+    pins: Mapping[str, int]
+    variables: Mapping[str, Json]
+    session: str | None
+    run_started_at: str
+    deadline_at: str | None
+
+    @classmethod
+    def from_row(cls, row: Mapping[str, Json]) -> Claim:
+        return cls(**{**row, "lease": uuid.UUID(row["lease"])})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Change:
+    """Everything that one commit writes."""
+
+    outcome: str
+    batch: Batch
+    input: str | None = None
+    output: str | None = None
+    error: Mapping[str, str] | None = None
+    wake_s: float | None = None
+    cost_usd: str | None = None
+    tokens: Mapping[str, int] | None = None
+    data: Mapping[str, Json] = field(default_factory=dict)
+    lineage: Sequence[tuple[str, str]] = ()
+    children: Sequence[Child] = ()
+    successors: Sequence[str] = ()
+    next_item: int | None = None
+    ends: bool = False
+    end: str | None = None
+    fails: Mapping[str, Json] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Committed:
+    """What the commit gave: whether it counted, the next claim, what else became ready."""
+
+    applied: bool
+    next: Claim | None
+    ready: tuple[int, ...]
+    ended: bool
+
+
+def claim(*, worker: str, lease_s: float, idle: bool) -> Claim | None:
+    """Take the best ready row, if there is one."""
+    lease = uuid.uuid4()
+    row = database.call("interlock_claim", worker, lease, lease_s, idle)
+    return Claim.from_row(row) if row else None
+
+
+def apply(
+    claimed: Claim, change: Change, *, worker: str, lease_s: float, go_on: bool, next_lease: uuid.UUID
+) -> Committed:
+    """Write an outcome; hold it while the database is away.
+
+    An ambiguous commit (the connection broke during it) is resolved by reading the attempt again.
+
+    Raises:
+        LeaseLost: the database did not come back in time.
+    """
+    document = _document(claimed, change, worker=worker, lease_s=lease_s, go_on=go_on, next_lease=next_lease)
+    until = time.monotonic() + HOLD_S
+    doubtful = False
+    while True:
+        try:
+            if doubtful and was_applied(claimed):
+                return Committed(applied=True, next=held(next_lease), ready=(), ended=False)
+            row = database.call("interlock_commit", document, *change.batch.columns())
+            return Committed(
+                applied=row["applied"],
+                next=Claim.from_row(row["next"]) if row["next"] else None,
+                ready=tuple(row["ready"]),
+                ended=row["ended"],
+            )
+        except database.AWAY as error:
+            if time.monotonic() > until:
+                raise LeaseLost from error
+            log.warning(
+                "commit_waits_for_database", run_id=claimed.run, step=claimed.path, error=str(error)[:200]
+            )
+            doubtful = True
+            time.sleep(0.5)
+
+
+def _document(
+    claimed: Claim, change: Change, *, worker: str, lease_s: float, go_on: bool, next_lease: uuid.UUID
+) -> str:
+    return json.dumps(
+        {
+            "step": claimed.step,
+            "attempt": claimed.attempt,
+            "number": claimed.number,
+            "lease": str(claimed.lease),
+            "worker": worker,
+            "next_lease": str(next_lease),
+            "lease_s": lease_s,
+            "go_on": go_on,
+            "outcome": change.outcome,
+            "input": change.input,
+            "output": change.output,
+            "error": change.error,
+            "wake_s": change.wake_s,
+            "cost": change.cost_usd,
+            "tokens": change.tokens,
+            "data": change.data,
+            "lineage": change.lineage,
+            "children": [_row(child, change.batch) for child in change.children],
+            "successors": change.successors,
+            "next_item": change.next_item,
+            "ends": change.ends,
+            "end": change.end,
+            "fails": change.fails,
+        }
+    )
+
+
+def _row(child: Child, batch: Batch) -> dict[str, Json]:
+    return {
+        "path": child.path,
+        "step_id": child.step_id,
+        "kind": child.kind,
+        "ordinal": child.ordinal,
+        "item": child.item,
+        "item_hash": batch.add(child.frame) if isinstance(child.frame, dict) else child.frame,
+        "waiting_on": child.waiting_on,
+        "held": child.held,
+    }
+
+
+def was_applied(claimed: Claim) -> bool:
+    """Say whether the commit that broke off had happened: then the attempt has ended, and not by being lost."""
+    rows = database.fetch_all("SELECT state FROM workflows_attempt WHERE id = $1", [claimed.attempt])
+    return bool(rows) and rows[0][0] not in ("running", "lost", "interrupted")
+
+
+def held(lease: uuid.UUID) -> Claim | None:
+    """Return the claim behind a lease token, if it holds."""
+    row = database.call("interlock_held", lease)
+    return Claim.from_row(row) if row else None
+
+
+def close(claimed_run: str, *, parent: int | None, item: int | None, gate: int) -> Mapping[str, Json]:
+    """After a commit: close what has no unfinished part left. See `close.sql`."""
+    result: Mapping[str, Json] = database.call("interlock_close", claimed_run, parent, item, gate)
+    return result
+
+
+def finish(run: str, *, output: str | None, error: Mapping[str, Json] | None, batch: Batch) -> bool:
+    """End a run whose steps are all done: with its output, or failed because that could not be computed."""
+    moved: bool = database.call(
+        "interlock_finish", run, output, json.dumps(error) if error else None, *batch.columns()
+    )
+    return moved
+
+
+def sending(claimed: Claim, data: Mapping[str, Json]) -> bool:
+    """Mark, durably, that a `once` effect is about to leave. False: the lease is gone, nothing may be sent."""
+    marked: bool = database.call("interlock_sending", claimed.step, claimed.lease, json.dumps(data))
+    return marked
+
+
+Sending = Callable[[], bool]

@@ -1,0 +1,136 @@
+"""The worker's loop: claim, perform, commit, go on with what became ready; and what follows a commit.
+
+`work` is what a doorbell starts. Everything it needs to know is in the database; a worker can die at any line.
+"""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Callable
+from typing import Final
+
+import structlog
+from django.conf import settings
+
+from workflows import database
+from workflows.engine import attempt, bundle, changes, commit, decide, dispatch, faults, views
+from workflows.engine.attempt import Attempt
+from workflows.engine.commit import Claim, Committed
+from workflows.engine.leases import Active, Process, process
+from workflows.engine.live import LivePort
+from workflows.engine.outcomes import LeaseLost
+from workflows.engine.views import Known
+from workflows.payloads import Batch
+from workflows.spec import templates
+
+log = structlog.get_logger()
+# A lease is renewed this much longer than an attempt may take; after that a hung thread loses it.
+GRACE_S: Final = 30.0
+
+
+def work(here: Process = process) -> int:
+    """Work on ready rows until there is none or the slice is used up. Returns how many attempts were made."""
+    slice_ends = time.monotonic() + settings.SLICE_S
+    known = Known()
+    made = 0
+    claim: Claim | None = None
+    while claim is not None or here.takes_more():
+        try:
+            claim = claim or _claim(here)
+            if claim is None:
+                break
+            made += 1
+            claim = _advance(claim, here, known, go_on=lambda: _goes_on(here, slice_ends))
+        except LeaseLost:
+            claim = None
+        except database.AWAY as error:
+            log.warning("database_away", error=str(error)[:200])
+            break
+        if claim is None and time.monotonic() > slice_ends:
+            dispatch.ring([0])  # give way to others, but come back
+            break
+    return made
+
+
+def _goes_on(here: Process, slice_ends: float) -> bool:
+    return here.takes_more() and time.monotonic() < slice_ends
+
+
+def _claim(here: Process) -> Claim | None:
+    faults.point("before_claim")
+    return commit.claim(worker=here.id, lease_s=settings.LEASE_S, idle=here.idle())
+
+
+def _advance(claim: Claim, here: Process, known: Known, *, go_on: Callable[[], bool]) -> Claim | None:
+    """Perform one attempt, commit it, and return the claim that came with the commit."""
+    faults.point("after_claim", detail=claim.step_id)
+    with here.running(claim, limit_s=_time_s(claim) + GRACE_S) as active:
+        trying = begin(active, known)
+        outcome = attempt.perform(trying)
+        if active.lost:
+            raise LeaseLost
+        faults.point("after_act", detail=claim.step_id)
+        committed = commit.apply(
+            claim,
+            changes.of(trying, outcome, trying.port.spent()),
+            worker=here.id,
+            lease_s=settings.LEASE_S,
+            go_on=go_on() and not claim.alone,
+            next_lease=uuid.uuid4(),
+        )
+    faults.point("after_commit", detail=claim.step_id)
+    if not committed.applied:
+        log.warning("late_result", run_id=claim.run, step=claim.path, attempt=claim.number)
+        return None
+    follow(claim, committed)
+    return committed.next
+
+
+def _time_s(claim: Claim) -> float:
+    loaded = bundle.load(claim.release)
+    return attempt.time_s(loaded, loaded.plan.nodes[claim.step_id])
+
+
+def begin(active: Active, known: Known) -> Attempt:
+    """Return a claimed attempt, ready to be performed for real."""
+    claim = active.claim
+    loaded = bundle.load(claim.release)
+    node = loaded.plan.nodes[claim.step_id]
+    port = LivePort(claim, active, time_s=attempt.time_s(loaded, node), once=attempt.is_once(loaded, node))
+    return Attempt(claim, loaded, node, port, known)
+
+
+def follow(claim: Claim, committed: Committed) -> None:
+    """What comes after a commit: close finished scopes, ring for what is ready, tell the watchers."""
+    ready = list(committed.ready)
+    if committed.next is None and not ready and not committed.ended:
+        ready += close(
+            claim.run, release=claim.release, parent=claim.parent, item=claim.item, step_id=claim.step_id
+        )
+    dispatch.ring(ready)
+
+
+def close(
+    run: str, *, release: int, parent: int | None, item: int | None = None, step_id: str | None = None
+) -> list[int]:
+    """Close what has no unfinished part left, and end the run if that was all.
+
+    `step_id`: whose end is the occasion. Returns the step runs that became ready.
+    """
+    plan = bundle.load(release).plan
+    gate = decide.gate(plan, plan.nodes[step_id].scope) if step_id else 0
+    closed = commit.close(run, parent=parent, item=item, gate=gate)
+    if closed["finish"]:
+        finish(run, release=release)
+    return list(closed["ready"])
+
+
+def finish(run: str, *, release: int) -> None:
+    """Compute the output of a run whose steps are all done, and end it."""
+    plan, batch = bundle.load(release).plan, Batch()
+    try:
+        output = batch.add(templates.render(plan.definition.output, views.scope_at_end(run, plan)))
+        commit.finish(run, output=output, error=None, batch=batch)
+    except templates.TemplateError as problem:
+        commit.finish(run, output=None, error=changes.output_error(problem), batch=Batch())

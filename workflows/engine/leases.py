@@ -1,0 +1,102 @@
+"""What this worker process runs right now: its leases, who has to stop, who runs alone.
+
+In memory only. The database's word on a lease counts; this is how the threads of one process hear it.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import socket
+import threading
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from workflows.engine.commit import Claim
+
+
+@dataclass
+class Active:
+    """One attempt in flight. After `until` its lease is no longer renewed: a hung thread must lose it."""
+
+    claim: Claim
+    until: float  # monotonic
+    stop: threading.Event = field(default_factory=threading.Event)
+    lost: bool = False
+
+
+class Process:
+    """One worker process. Threads enter and leave attempts; the heartbeat reads and tells."""
+
+    def __init__(self) -> None:
+        self.host = socket.gethostname()[:80]
+        self.id = f"{self.host}:{os.getpid()}:{secrets.token_hex(3)}"
+        self.threads = 0
+        self.draining = threading.Event()
+        self._lock = threading.Condition()
+        self._active: dict[uuid.UUID, Active] = {}
+        self._alone = False
+
+    @contextmanager
+    def running(self, claim: Claim, *, limit_s: float) -> Iterator[Active]:
+        """Hold an attempt while it runs."""
+        active = Active(claim, until=time.monotonic() + limit_s)
+        with self._lock:
+            self._active[claim.lease] = active
+            self._alone = self._alone or claim.alone
+        try:
+            yield active
+        finally:
+            with self._lock:
+                del self._active[claim.lease]
+                self._alone = self._alone and not claim.alone
+                self._lock.notify_all()
+
+    def idle(self) -> bool:
+        """Say whether nothing runs here, so that a step which must run alone may come."""
+        with self._lock:
+            return not self._active
+
+    def takes_more(self) -> bool:
+        """Say whether this process may claim: not while it drains, nor beside a step that must run alone."""
+        with self._lock:
+            return not self._alone and not self.draining.is_set()
+
+    def to_renew(self) -> list[uuid.UUID]:
+        """Return the leases to renew."""
+        now = time.monotonic()
+        with self._lock:
+            return [lease for lease, active in self._active.items() if now < active.until]
+
+    def all_leases(self) -> list[uuid.UUID]:
+        with self._lock:
+            return list(self._active)
+
+    def runs(self) -> list[str]:
+        with self._lock:
+            return sorted({active.claim.run for active in self._active.values()})
+
+    def gone(self, leases: set[uuid.UUID]) -> None:
+        """Tell the attempts whose leases the database does not know any more."""
+        with self._lock:
+            for lease in leases & self._active.keys():
+                self._active[lease].lost = True
+                self._active[lease].stop.set()
+
+    def stop_runs(self, runs: set[str]) -> None:
+        """Ask the attempts of these runs to stop."""
+        with self._lock:
+            for active in self._active.values():
+                if active.claim.run in runs:
+                    active.stop.set()
+
+    def wait_until_idle(self, timeout_s: float) -> bool:
+        """Wait for running attempts to end; say whether they did."""
+        with self._lock:
+            return self._lock.wait_for(lambda: not self._active, timeout_s)
+
+
+process = Process()

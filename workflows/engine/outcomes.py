@@ -1,0 +1,105 @@
+"""What an attempt can come to. Values only; pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+Json = Any
+# Failures of the definition or the input: trying again cannot help.
+NEVER_RETRIED = frozenset(
+    {
+        "expression",
+        "input_invalid",
+        "poison",
+        "internal",
+        "configuration",
+        "resolved_as_failed",
+        "effect_happened",
+    }
+)
+
+
+class StepFailure(Exception):
+    """The work of a step failed. `outcome_known` is false when an outside effect may have happened."""
+
+    def __init__(self, message: str, *, error_class: str, outcome_known: bool = True) -> None:
+        super().__init__(message)
+        self.message, self.error_class, self.outcome_known = message, error_class, outcome_known
+
+
+class LeaseLost(Exception):
+    """This worker does not hold the step any more: it must stop without a trace."""
+
+
+class Cancelled(Exception):
+    """The run is being cancelled; the attempt stopped because of it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepError:
+    error_class: str
+    message: str
+
+    def as_json(self) -> dict[str, str]:
+        return {"class": self.error_class, "message": self.message}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Succeeded:
+    output: Json
+    input: Json = None
+    lineage: Sequence[tuple[str, str]] = ()
+    data: Mapping[str, Json] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Skipped:
+    """`when` was false."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Failed:
+    error: StepError
+    input: Json = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Unknown:
+    """A `once` effect may have happened; a person decides."""
+
+    error: StepError
+    input: Json = None
+
+
+@dataclass(frozen=True)
+class Stopped:
+    """The run is being cancelled."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Child:
+    """A row to add below a container. `frame` is the item that its steps see (None: as the container's)."""
+
+    path: str
+    step_id: str
+    kind: str
+    ordinal: int
+    waiting_on: int
+    item: int | None = None
+    frame: Json = None
+    held: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Expanded:
+    """A container has decided what runs inside; it waits for that."""
+
+    input: Json
+    children: Sequence[Child]
+    data: Mapping[str, Json] = field(default_factory=dict)
+
+
+Outcome = Succeeded | Skipped | Failed | Unknown | Stopped | Expanded
+Kind = Literal["succeeded", "skipped", "failed", "retry", "unknown", "expanded", "cancelled"]
