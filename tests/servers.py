@@ -17,15 +17,16 @@ import tempfile
 from pathlib import Path
 
 import pytest
+import redis
 
 from console.embedded import Postgres, Valkey, free_port
 from console.home import throwaway_secrets
 from console.processes import spawn, stop
 
 _UNIT = Path(__file__).parent / "unit"
+# Without fsync, but commits reach the operating system: killing Postgres loses nothing, as in production.
 _SPEED = {
     "fsync": "off",
-    "synchronous_commit": "off",
     "full_page_writes": "off",
     "io_method": "sync",
     "shared_buffers": "128MB",
@@ -64,6 +65,11 @@ class Servers:
     def start_valkey(self) -> None:
         """Start Valkey, or start it again, empty, after a test killed it."""
         self._start("valkey", self.valkey)
+
+    def flush_valkey(self) -> None:
+        """Lose every message that waits."""
+        with redis.Redis.from_url(self.valkey.url()) as client:
+            client.flushall()
 
     def kill(self, name: str) -> None:
         """End `postgres` or `valkey` as a crash would."""

@@ -25,11 +25,11 @@ _PRIVATE = ("INTERLOCK_", "DATABASE_URL", "BROKER_URL")
 _CHUNK = 64 * 1024
 
 
-class Crashed(Exception):  # noqa: N818 -- what happened to the child
+class Crashed(Exception):
     """The child is gone."""
 
 
-class Oversized(Exception):  # noqa: N818 -- what is wrong with the line
+class Oversized(Exception):
     """The child's line is longer than allowed."""
 
 

@@ -38,7 +38,7 @@ class ToolError(Exception):
         self.status = status
 
 
-class LeaseLost(Exception):  # noqa: N818 -- a loss, not a fault
+class LeaseLost(Exception):
     """`sending()` said no: another worker may own the step by now. Nothing was sent."""
 
 

@@ -21,7 +21,7 @@ def never() -> bool:
     return False
 
 
-class Stopped(Exception):  # noqa: N818 -- an end of waiting, not a fault
+class Stopped(Exception):
     """A wait ended without what it waited for. `error_class`: timeout or cancelled."""
 
     def __init__(self, error_class: str) -> None:

@@ -292,7 +292,7 @@ def test_document_error_says_what_is_expected(document: str, error: str) -> None
             "branch[0]: a case has either `when` or `else`",
         ),
         (
-            "- {id: b, branch: [{else: , steps: [{id: a, set: {x: 1}}]}, {when: x, steps: [{id: c, set: {x: 1}}]}]}",  # noqa: E501
+            "- {id: b, branch: [{else: , steps: [{id: a, set: {x: 1}}]}, {when: x, steps: [{id: c, set: {x: 1}}]}]}",
             "steps[0].branch[0].else: only the last case may be the `else`",
         ),
     ],
@@ -349,7 +349,7 @@ def test_references_reach_into_the_catalog() -> None:
         },
     )
     text = (
-        "kind: Workflow\nname: w\nsteps: [{id: a, prompt: saved@3, route: r}, {id: b, prompt: saved, route: r}]\n"  # noqa: E501
+        "kind: Workflow\nname: w\nsteps: [{id: a, prompt: saved@3, route: r}, {id: b, prompt: saved, route: r}]\n"
         "---\nkind: Route\nname: s\ntargets: [openai/org/m]\n"
     )
 

@@ -1,0 +1,251 @@
+"""Start, cancel and look at runs: permission was checked above, state is checked here, the engine carries it out.
+
+The only writer of run state besides the engine's own statements and recovery.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from retrieval import snapshots
+from workflows import audit, database, payloads
+from workflows.actor import Actor
+from workflows.engine import bundle, decide, dispatch
+from workflows.engine.plan import Plan
+from workflows.errors import Conflict, Invalid, UnknownObject
+from workflows.identifiers import new_run_id
+from workflows.models import Definition, Deployment, Environment, Release, Run
+from workflows.models.runs import PRIORITIES
+from workflows.payloads import Batch, clean_text
+from workflows.spec import schema, templates
+
+Json = Any
+MAX_INPUT_BYTES: Final = 5 * 1024 * 1024
+MAX_KEY: Final = 255
+
+
+@dataclass(frozen=True, kw_only=True)
+class Order:
+    """What somebody asks for. `release` is a number of that workflow; None: what the environment has."""
+
+    workflow: str
+    input: Json
+    environment: str = "production"
+    release: int | None = None
+    session: str | None = None
+    title: str = ""
+    priority: str = "normal"
+    tags: Sequence[str] = ()
+    deadline_s: float | None = None
+
+    def digest(self) -> str:
+        """Return the hash that tells a repeated request from another one under the same key."""
+        asked = {**self.__dict__, "tags": list(self.tags)}
+        return payloads.digest(asked).hex()
+
+
+@dataclass(frozen=True)
+class Started:
+    run: Run
+    created: bool
+
+
+def start(order: Order, *, actor: Actor, trigger: str, idempotency_key: str | None = None) -> Started:
+    """Create a run, or return the one that this idempotency key named before.
+
+    The key is looked up before anything is checked, and a refused request does not use it up.
+
+    Raises:
+        UnknownObject: no such workflow, environment or release.
+        Conflict: nothing is deployed there.
+        Invalid: the input does not fit, or the key was used for another request.
+    """
+    earlier = _earlier(order, idempotency_key)
+    if earlier is not None:
+        return Started(earlier, created=False)
+    environment = _environment(order.environment)
+    release = _release(order, environment)
+    loaded = bundle.load(release.pk)
+    _check_input(order, loaded.plan)
+    run_id, batch = new_run_id(), Batch()
+    document = {
+        "id": run_id,
+        "workflow": order.workflow,
+        "environment": environment.name,
+        "release": release.pk,
+        "title": clean_text(order.title, limit=300),
+        "trigger": trigger,
+        "created_by": str(actor),
+        "session": _session(order, loaded.plan, run_id, environment),
+        "tags": [clean_text(tag, limit=100) for tag in order.tags],
+        "priority": PRIORITIES[order.priority],
+        "pins": _pins(loaded),
+        "variables": environment.variables,
+        "input": batch.add(order.input),
+        "idempotency_key": idempotency_key,
+        "request": order.digest(),
+        "parent": None,
+        "deadline_s": order.deadline_s or loaded.plan.definition.deadline_s,
+        "steps": [_row(child) for child in decide.children(loaded.plan, loaded.plan.top, prefix="")],
+    }
+    result = database.call("interlock_start", json.dumps(document), *batch.columns())
+    if not result["created"]:  # a twin with the same key was faster
+        found = _earlier(order, idempotency_key)
+        assert found is not None
+        return Started(found, created=False)
+    dispatch.ring(result["ready"])
+    return Started(Run.objects.get(pk=run_id), created=True)
+
+
+def _earlier(order: Order, key: str | None) -> Run | None:
+    """Return the run that a key named before.
+
+    Raises:
+        Invalid: the key is too long, or it named a run of another request.
+    """
+    if key is None:
+        return None
+    if not key or len(key) > MAX_KEY or "\x00" in key:
+        raise Invalid(
+            f"The idempotency key has {len(key)} characters; 1 to {MAX_KEY} are allowed, without NUL.",
+            code="idempotency_key_invalid",
+        )
+    run = Run.objects.filter(
+        workflow=order.workflow, environment_id=order.environment, idempotency_key=key
+    ).first()
+    if run is not None and bytes(run.request_hash or b"").hex() != order.digest():
+        raise Invalid(
+            f"This idempotency key started run {run.pk} with another request. Use a new key for a new request.",
+            code="idempotency_key_reused",
+        )
+    return run
+
+
+def _environment(name: str) -> Environment:
+    found = Environment.objects.filter(pk=name).first() if "\x00" not in name else None
+    if found is None:
+        raise UnknownObject(
+            f"There is no environment {clean_text(name, limit=80)}.", code="unknown_environment"
+        )
+    return found
+
+
+def _release(order: Order, environment: Environment) -> Release:
+    """Return the release that a run gets: the one asked for, or what is deployed."""
+    name = order.workflow
+    if order.release is not None:
+        release = Release.objects.filter(workflow=name, number=order.release).first()
+        if release is None:
+            raise UnknownObject(f"Workflow {name} has no release {order.release}.", code="unknown_release")
+        return release
+    deployed = (
+        Deployment.objects.select_related("stable").filter(workflow=name, environment=environment).first()
+        if "\x00" not in name
+        else None
+    )
+    if deployed is not None:
+        return deployed.stable
+    if "\x00" in name or not Definition.objects.filter(kind="Workflow", name=name).exists():
+        raise UnknownObject(
+            f"There is no workflow {clean_text(name, limit=80)}. `manage.py export` lists what there is.",
+            code="unknown_workflow",
+        )
+    raise Conflict(
+        f"Workflow {name} has no release in environment {environment.name}; deploy one first.",
+        code="not_deployed",
+    )
+
+
+def _check_input(order: Order, plan: Plan) -> None:
+    problems = schema.errors(plan.definition.input_schema or {}, order.input)
+    if problems:
+        raise Invalid(
+            f"The input does not fit the input schema of workflow {order.workflow}.",
+            code="input_invalid",
+            errors=tuple(problems),
+        )
+    size = len(payloads.canonical(order.input))
+    if size > MAX_INPUT_BYTES:
+        raise Invalid(
+            f"The input has {size:,} bytes; {MAX_INPUT_BYTES:,} are allowed. Put large data into a corpus.",
+            code="input_too_large",
+        )
+
+
+def _session(order: Order, plan: Plan, run_id: str, environment: Environment) -> str | None:
+    """Return the run's session: the one asked for wins over the document's expression."""
+    if order.session is not None:
+        return clean_text(order.session, limit=300)
+    expression = plan.definition.session
+    if expression is None:
+        return None
+    sees = {"input": order.input, "run": {"id": run_id}, "environment": environment.variables}
+    try:
+        value = templates.render(expression, sees)
+    except templates.TemplateError as problem:
+        raise Invalid(
+            f"The session of workflow {order.workflow} could not be computed from the input: {problem}",
+            code="input_invalid",
+        ) from problem
+    return None if value is None else clean_text(str(value), limit=300)
+
+
+def _pins(loaded: bundle.Bundle) -> dict[str, int]:
+    """Return the published head of each corpus of the release: what this run reads, whatever is published later."""
+    names = {ref.split("@")[0] for ref in loaded.corpora}
+    if not names:
+        return {}
+    return {name: head for name, head in snapshots.heads(names).items() if head is not None}
+
+
+def _row(child: Any) -> Mapping[str, Json]:
+    return {
+        "path": child.path,
+        "step_id": child.step_id,
+        "kind": child.kind,
+        "ordinal": child.ordinal,
+        "waiting_on": child.waiting_on,
+    }
+
+
+def get(run_id: str) -> Run:
+    """Return a run. Raises: UnknownObject."""
+    run = Run.objects.select_related("release").filter(pk=run_id).first() if "\x00" not in run_id else None
+    if run is None:
+        raise UnknownObject(f"There is no run {clean_text(run_id, limit=40)}.", code="unknown_run")
+    return run
+
+
+def wait(run_id: str, *, timeout_s: float) -> Run:
+    """Return the run once it has ended, or as it is after `timeout_s`."""
+    until = time.monotonic() + timeout_s
+    pause = 0.02
+    while True:
+        ended = database.fetch_all("SELECT ended_at IS NOT NULL FROM workflows_run WHERE id = $1", [run_id])
+        if not ended or ended[0][0] or time.monotonic() >= until:
+            return get(run_id)
+        time.sleep(min(pause, max(0.0, until - time.monotonic())))
+        pause = min(pause * 1.3, 0.25)
+
+
+def cancel(run_id: str, *, actor: Actor, reason: str = "") -> Run:
+    """Stop a run for good. What has not started never does; running attempts are asked to stop.
+
+    Raises:
+        UnknownObject: no such run.
+        Conflict: it has ended.
+    """
+    get(run_id)
+    why = clean_text(reason, limit=1000)
+    state = database.call("interlock_cancel", run_id, str(actor), why)
+    run = get(run_id)
+    if state is None and run.stopping != "cancelled":
+        raise Conflict(
+            f"Run {run_id} is {run.state}; only a run that goes on can be cancelled.", code="run_ended"
+        )
+    audit.record(actor, "run.cancel", "run", run_id, reason=why)
+    return run
