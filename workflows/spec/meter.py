@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 
-MAX_STEPS = 400_000  # about half a second of the slowest operations
+MAX_STEPS = 250_000  # a third of a second of the slowest operations
 MAX_TEXT = 4_000_000  # characters in one text, and in all texts of one result together
 MAX_LIST = 100_000  # items in one list or mapping that an expression makes
 MAX_INT_BITS = 2_048  # a number of about 600 digits

@@ -79,8 +79,13 @@ def slice_(value: Any, start: Any, stop: Any, step: Any) -> Any:
         return None
     if not isinstance(value, (list, str)):
         raise RefusedError(f"a {kind_of(value)} cannot be sliced; only lists and texts can")
-    meter.current().charge(1 + meter.size(value))
-    return value[start:stop:step]
+    bounds = slice(present(start), present(stop), present(step))
+    length = len(range(*bounds.indices(len(value))))
+    if isinstance(value, str):
+        meter.current().text(length)
+    else:
+        meter.current().items(length)
+    return value[bounds]
 
 
 def concat(parts: list[Any]) -> str:

@@ -196,7 +196,7 @@ def test_hostile_document_gets_an_error_soon(text: str, media: Media) -> None:
     assert time.thread_time() - started < 2
 
 
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(st.lists(BODIES, max_size=3), st.sampled_from(["yaml", "json"]))
 def test_what_is_dumped_reads_back_the_same(bodies: list[dict[str, Any]], format: Media) -> None:
     loaded = load(writing.dump(bodies, format), format)

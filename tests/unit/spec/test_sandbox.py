@@ -181,4 +181,4 @@ def test_runaway_ends_in_a_thread_too() -> None:
 
 def test_every_evaluation_has_a_meter_of_its_own() -> None:
     for _ in range(3):
-        assert len(templates.render("{% for a in many %}x{% endfor %}", SCOPE)) == 100_000
+        assert len(templates.render("{% for a in many[:60000] %}x{% endfor %}", SCOPE)) == 60_000
