@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from django.db import models
 
+from workflows.models.ordered_json import OrderedJSONField
+
 KINDS = ("Provider", "Route", "Prompt", "Tool", "Corpus", "Workflow")
 
 
@@ -31,7 +33,7 @@ class DefinitionVersion(models.Model):
     definition = models.ForeignKey(Definition, on_delete=models.PROTECT, related_name="versions")
     version = models.PositiveIntegerField()
     content_hash = models.CharField(max_length=64)  # sha-256 of the canonical JSON of `body`
-    body = models.JSONField()
+    body = OrderedJSONField()
     created_at = models.DateTimeField(auto_now_add=True)
     created_by = models.CharField(max_length=200)
 
