@@ -1,0 +1,80 @@
+"""What new runs get: the release that is deployed for a workflow in an environment.
+
+May not build releases, and may not touch runs: those that have started keep the release that they pinned.
+"""
+
+from __future__ import annotations
+
+from django.db import transaction
+from django.utils import timezone
+
+from workflows import audit
+from workflows.actor import Actor
+from workflows.errors import Conflict, UnknownObject
+from workflows.models import Definition, Deployment, Environment, Release
+
+MAX_REASON = 1_000
+
+
+def get(workflow: str, *, environment: str) -> Deployment:
+    """Return what is deployed.
+
+    Raises:
+        UnknownObject: no such workflow or environment.
+        Conflict: nothing is deployed there.
+    """
+    _check(workflow, environment)
+    deployed = Deployment.objects.select_related("stable")
+    found = deployed.filter(workflow=workflow, environment_id=environment).first()
+    if found is None:
+        raise Conflict(
+            f"Workflow {workflow} has no release in environment {environment}; deploy one first.",
+            code="not_deployed",
+        )
+    return found
+
+
+def deploy(workflow: str, *, environment: str, release: int, actor: Actor, reason: str = "") -> Deployment:
+    """Give new runs another release at once; the same again changes nothing.
+
+    Raises:
+        UnknownObject: no such workflow, environment or release.
+    """
+    _check(workflow, environment)
+    target = Release.objects.filter(workflow=workflow, number=release).first()
+    if target is None:
+        raise UnknownObject(f"Workflow {workflow} has no release {release}.", code="unknown_release")
+    with transaction.atomic():
+        found, created = Deployment.objects.select_for_update(no_key=True).get_or_create(
+            workflow=workflow,
+            environment_id=environment,
+            defaults={"stable": target, "deployed_at": timezone.now(), "deployed_by": str(actor)},
+        )
+        before = None if created else found.stable
+        if before == target:
+            return found
+        found.stable, found.deployed_at, found.deployed_by = target, timezone.now(), str(actor)
+        found.save(update_fields=["stable", "deployed_at", "deployed_by"])
+        audit.record(
+            actor,
+            "deployment.deploy",
+            "deployment",
+            f"{workflow}/{environment}",
+            reason=_clean(reason)[:MAX_REASON],
+            data={"release": release, "before": before.number if before else None},
+        )
+    return found
+
+
+def _check(workflow: str, environment: str) -> None:
+    if "\0" in environment or not Environment.objects.filter(pk=environment).exists():
+        raise UnknownObject(
+            f"There is no environment {_clean(environment)[:80]}.", code="unknown_environment"
+        )
+    if "\0" in workflow or not Definition.objects.filter(kind="Workflow", name=workflow).exists():
+        raise UnknownObject(f"There is no workflow {_clean(workflow)[:80]}.", code="unknown_workflow")
+
+
+def _clean(text: str) -> str:
+    """The text without what a database refuses."""
+    return text.encode("utf-8", "replace").decode().replace("\0", "\N{REPLACEMENT CHARACTER}")
