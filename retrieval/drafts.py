@@ -6,7 +6,7 @@ Lock order, everywhere: corpus, snapshot, document. May not parse, embed or writ
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from django.db import transaction
 from django.db.models import Max
@@ -88,8 +88,13 @@ def settle(corpus: Corpus, snapshot: Snapshot) -> Snapshot:
     snapshot.documents = (base.documents if base else 0) + new_documents - gone_documents
     snapshot.chunks = (base.chunks if base else 0) + new_chunks - gone_chunks
     snapshot.published_at = timezone.now()
-    snapshot.save(update_fields=["root_hash", "documents", "chunks", "published_at"])
-    _move(snapshot, Snapshot.State.PUBLISHING, Snapshot.State.PUBLISHED)
+    figures = ("root_hash", "documents", "chunks", "published_at")
+    _move(
+        snapshot,
+        Snapshot.State.PUBLISHING,
+        Snapshot.State.PUBLISHED,
+        **{figure: getattr(snapshot, figure) for figure in figures},
+    )
     Corpus.objects.filter(pk=corpus.pk).update(head=snapshot.number)
     statements.settle_documents(corpus.id, snapshot.number)
     return snapshot
@@ -153,12 +158,11 @@ def share(corpus: Corpus, draft: Draft) -> None:
 def _abandon(corpus: Corpus, snapshot: Snapshot, reason: str) -> None:
     statements.drop_draft(corpus.id, snapshot.number)
     statements.forget_new(corpus.id, snapshot.number)
-    Snapshot.objects.filter(pk=snapshot.pk).update(reason=reason)
-    _move(snapshot, Snapshot.State.DRAFT, Snapshot.State.ABANDONED)
+    _move(snapshot, Snapshot.State.DRAFT, Snapshot.State.ABANDONED, reason=reason)
 
 
-def _move(snapshot: Snapshot, before: str, after: str) -> None:
-    if Snapshot.objects.filter(pk=snapshot.pk, state=before).update(state=after) != 1:
+def _move(snapshot: Snapshot, before: str, after: str, **fields: Any) -> None:
+    if Snapshot.objects.filter(pk=snapshot.pk, state=before).update(state=after, **fields) != 1:
         raise RuntimeError(f"Snapshot {snapshot.number} is no longer {before}.")
     snapshot.state = after
 
