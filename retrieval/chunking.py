@@ -6,6 +6,7 @@ Boundaries are semantic (headings of Markdown, paragraphs, sentences, words; `se
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
@@ -19,8 +20,11 @@ VERSION: Final = "1"
 BYTES_PER_TOKEN: Final = 4
 # A tokenizer may call a megabyte of base64 one unknown token: no passage is longer than this a token.
 MAX_CHARACTERS_PER_TOKEN: Final = 12
-# The splitter's time grows with the square of a text that has no boundaries, so it gets blocks.
-BLOCK_CHARACTERS: Final = 50_000
+# The splitter's time grows with the square of a text that has no boundaries, so it gets blocks; and with each
+# length that a run of line ends has, every one a level of its own, so it gets no long runs.
+BLOCK_CHARACTERS: Final = 10_000
+BLOCK_CAPACITIES: Final = 8
+_LONG_RUN: Final = re.compile(r"(?:\r\n|\n|\r){4,}")
 
 
 @dataclass(frozen=True)
@@ -49,7 +53,8 @@ def split(
     splitter = _splitter(text, tokens, overlap, markdown=markdown, tokenizer_json=tokenizer_json)
     ceiling = TextSplitter(tokens * MAX_CHARACTERS_PER_TOKEN)
     passages: list[Passage] = []
-    for base, block in _blocks(text):
+    size = max(BLOCK_CHARACTERS, BLOCK_CAPACITIES * BYTES_PER_TOKEN * tokens)
+    for base, block in _blocks(text, size):
         for start, body in splitter.chunk_indices(block):
             fits = len(body) <= tokens * MAX_CHARACTERS_PER_TOKEN
             for offset, piece in [(0, body)] if fits else ceiling.chunk_indices(body):
@@ -65,16 +70,24 @@ def settings_hash(*, model: str, tokens: int, overlap: int) -> str:
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
 
-def _blocks(text: str) -> Iterator[tuple[int, str]]:
-    """Cut a long text at the best boundary in the last half of each block."""
+def _blocks(text: str, size: int) -> Iterator[tuple[int, str]]:
+    """Yield the parts of a text between long runs of line ends, and of these at most `size` characters."""
     start = 0
-    while len(text) - start > BLOCK_CHARACTERS:
-        middle, end = start + BLOCK_CHARACTERS // 2, start + BLOCK_CHARACTERS
+    for run in _LONG_RUN.finditer(text):
+        yield from _cut(text, start, run.start(), size)
+        start = run.end()
+    yield from _cut(text, start, len(text), size)
+
+
+def _cut(text: str, start: int, stop: int, size: int) -> Iterator[tuple[int, str]]:
+    """Cut at the best boundary in the last half of each block."""
+    while stop - start > size:
+        middle, end = start + size // 2, start + size
         found = (text.rfind(mark, middle, end) for mark in ("\n\n", "\n", ". ", " "))
         cut = next((at for at in found if at > 0), end)
         yield start, text[start:cut]
         start = cut
-    yield start, text[start:]
+    yield start, text[start:stop]
 
 
 def _splitter(
