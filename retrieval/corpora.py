@@ -9,13 +9,21 @@ from dataclasses import dataclass
 from typing import Final
 
 from django.db import connection, transaction
-from django.db.models import F, IntegerField, OuterRef, QuerySet, Subquery
+from django.db.models import F, Q, QuerySet
 
 from retrieval import partitions
 from retrieval.errors import RetrievalError
 from retrieval.models import Corpus, Document, Snapshot
 
 MAX_DIMS: Final = 16_000
+
+
+@dataclass(frozen=True)
+class CorpusSummary:
+    """A corpus and its newest published snapshot (null: none), which has documents, chunks, published_at."""
+
+    corpus: Corpus
+    head: Snapshot | None
 
 
 @dataclass(frozen=True)
@@ -93,14 +101,12 @@ def _change_embedding(corpus: Corpus, *, embedding: str, dims: int) -> None:
     partitions.size(corpus.id, dims=dims)
 
 
-def listed() -> QuerySet[Corpus]:
-    """All corpora by name, with the figures of their head snapshot (`head_documents`, `head_chunks`)."""
-    head = Snapshot.objects.filter(corpus=OuterRef("pk"), number=OuterRef("head"))
-    return Corpus.objects.annotate(
-        head_documents=Subquery(head.values("documents"), output_field=IntegerField()),
-        head_chunks=Subquery(head.values("chunks"), output_field=IntegerField()),
-        published_at=Subquery(head.values("published_at")),
-    ).order_by("name")
+def listed() -> tuple[CorpusSummary, ...]:
+    """List all corpora by name with their head snapshot; two queries."""
+    rows = list(Corpus.objects.order_by("name"))
+    at_head = Q(corpus__head=F("number"), state=Snapshot.State.PUBLISHED)
+    heads = {one.corpus_id: one for one in Snapshot.objects.filter(at_head)}
+    return tuple(CorpusSummary(row, heads.get(row.id)) for row in rows)
 
 
 def stats(name: str) -> Stats:
@@ -126,11 +132,12 @@ def stats(name: str) -> Stats:
 def documents(name: str, *, state: str = "", contains: str = "") -> QuerySet[Document]:
     """Documents by name, for keyset pages on `name` (unique in the corpus).
 
-    Each has its `state` and `reason`; `version` (null: not in the head snapshot) is joined without its text.
+    Each has its `state` and `reason`; `version` (null: not in the head snapshot; else with its `number` and
+    `chunks`) is joined without its text.
     """
     found = Document.objects.filter(corpus=get(name)).select_related("version").defer("version__text")
     if state:
         found = found.filter(state=state)
     if contains:
         found = found.filter(name__icontains=contains)
-    return found.annotate(chunks=F("version__chunks"), revision=F("version__number")).order_by("name", "pk")
+    return found.order_by("name", "pk")

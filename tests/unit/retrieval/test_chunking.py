@@ -32,7 +32,7 @@ def test_every_passage_is_its_place_in_the_source(
 def test_nothing_but_blanks_is_left_out(text: str, tokens: int, markdown: bool) -> None:
     passages = chunking.split(text, tokens=tokens, overlap=0, markdown=markdown)
 
-    covered = set()
+    covered: set[int] = set()
     for one in passages:
         covered.update(range(one.start, one.stop))
     assert not [letter for at, letter in enumerate(text) if at not in covered and not letter.isspace()]

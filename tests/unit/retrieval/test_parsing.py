@@ -27,9 +27,9 @@ def text_of(data: bytes, name: str) -> str:
     return parsing.parse(data, name=name).text
 
 
-def refusal(data: bytes, name: str, **options: int) -> RetrievalError:
+def refusal(data: bytes, name: str, *, max_bytes: int = parsing.MAX_BYTES) -> RetrievalError:
     with pytest.raises(RetrievalError) as caught:
-        parsing.parse(data, name=name, **options)
+        parsing.parse(data, name=name, max_bytes=max_bytes)
     return caught.value
 
 
