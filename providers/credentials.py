@@ -52,6 +52,12 @@ def delete(name: str) -> bool:
     return removed > 0
 
 
+def forget_all() -> None:
+    """Read every stored credential again at its next use."""
+    with _lock:
+        _kept.clear()
+
+
 def _from_environment(name: str) -> str:
     allowed = settings.CREDENTIAL_NAMES
     if not any(fnmatchcase(name, pattern) for pattern in allowed):

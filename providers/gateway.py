@@ -30,6 +30,7 @@ Result = TypeVar("Result")
 # One request for embeddings holds no more than this.
 BATCH_TEXTS = 64
 BATCH_CHARACTERS = 200_000
+# Beyond this a remote server is stuck; in this process only the deadline bounds the work.
 EMBED_TIMEOUT_S = 30.0
 
 
@@ -71,8 +72,9 @@ def embed(
     Raises: ProviderError.
     """
     target = Target.parse(model)
+    timeout_s = deadline_s if target.provider == LOCAL.name else EMBED_TIMEOUT_S
     calls = _Calls(
-        route=Route(name=model, targets=(target,), timeout_s=EMBED_TIMEOUT_S),
+        route=Route(name=model, targets=(target,), timeout_s=timeout_s),
         providers=providers,
         recorder=recorder,
         deadline=Deadline.within(deadline_s, cancelled=cancelled),
@@ -221,7 +223,9 @@ def _unit_rows(a_call: Call, vectors: NDArray[np.float32], *, rows: int, dims: i
     if not np.isfinite(vectors).all():
         raise a_call.error("A vector holds a number that is not finite.", "malformed_body")
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return (vectors / np.where(lengths > 0, lengths, 1)).astype(np.float32, copy=False)
+    # A text without a token has no direction; one that is as far from every axis breaks no distance.
+    neutral = np.full_like(vectors, dims**-0.5)
+    return np.where(lengths > 0, vectors / np.where(lengths > 0, lengths, 1), neutral).astype(np.float32)
 
 
 def _lot() -> float:

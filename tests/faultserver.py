@@ -351,6 +351,15 @@ def close_before(wire: Wire) -> None:
 
 
 @fault
+def close_after(wire: Wire) -> None:
+    """A good answer on a connection that then closes without having said so."""
+    wire.events(good(wire.request))
+    wire.sock.shutdown(socket.SHUT_RD)
+    time.sleep(0.02)
+    wire.reset()
+
+
+@fault
 def reset_headers(wire: Wire) -> None:
     wire.stream_head()
     time.sleep(0.05)

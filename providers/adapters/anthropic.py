@@ -51,7 +51,7 @@ class Anthropic:
                 raise http.refusal(received, codes=CODES)
             assembly = Assembly(received=received)
             try:
-                return _read(received, assembly)
+                return read(received, assembly)
             except ProviderError as error:
                 error.partial = error.partial or assembly.partial()
                 raise
@@ -65,7 +65,8 @@ class Anthropic:
         raise call.error("The anthropic format has no embeddings.", "invalid_request")
 
 
-def _read(received: Received, assembly: Assembly) -> Reply:
+def read(received: Received, assembly: Assembly) -> Reply:
+    """The answer out of its stream or document. Raises: ProviderError."""
     if received.is_document():
         assembly.document(received.read())
         return assembly.reply()

@@ -49,7 +49,7 @@ class OpenAI:
                 raise http.refusal(received, codes=CODES)
             assembly = Assembly(received=received)
             try:
-                return _read(received, assembly)
+                return read(received, assembly)
             except ProviderError as error:
                 error.partial = error.partial or assembly.partial()
                 raise
@@ -83,7 +83,8 @@ class OpenAI:
             )
 
 
-def _read(received: Received, assembly: Assembly) -> Reply:
+def read(received: Received, assembly: Assembly) -> Reply:
+    """The answer out of its stream or document. Raises: ProviderError."""
     if received.is_document():
         assembly.add(received.read())
         return assembly.reply()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from providers.adapters.anthropic import Anthropic
 from providers.adapters.base import Adapter
+from providers.adapters.local import Local
 from providers.adapters.openai import OpenAI
 from providers.adapters.scripted import Scripted
 from providers.config import Provider
@@ -12,8 +13,14 @@ from providers.errors import ProviderError
 _ADAPTERS: dict[str, Adapter] = {
     "openai": OpenAI(),
     "anthropic": Anthropic(),
+    "local": Local(),
     "scripted": Scripted(),
 }
+
+
+def apis() -> tuple[str, ...]:
+    """The `api`s that this version speaks."""
+    return tuple(_ADAPTERS)
 
 
 def adapter(provider: Provider) -> Adapter:

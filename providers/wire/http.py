@@ -104,7 +104,7 @@ def post(call: Call, wire: WireRequest, headers: Mapping[str, str]) -> Iterator[
     request = _request(call, wire, headers)
     with network.timed(call.time):
         with _as_ours(call):
-            response = network.transport(_origin(request.url)).handle_request(request)
+            response = _answered(request)
         try:
             yield Received(
                 call=call,
@@ -114,6 +114,18 @@ def post(call: Call, wire: WireRequest, headers: Mapping[str, str]) -> Iterator[
             )
         finally:
             response.close()
+
+
+def _answered(request: httpx2.Request) -> httpx2.Response:
+    """Send on a kept connection, or on the next one where the server had closed it meanwhile.
+
+    Some servers close after each stream without saying so; then only sending tells.
+    """
+    transport = network.transport(_origin(request.url))
+    for _ in range(network.KEPT_ALIVE):
+        with suppress(network.StaleConnectionError):
+            return transport.handle_request(request)
+    return transport.handle_request(request)
 
 
 def refusal(received: Received, *, codes: Mapping[str, str]) -> ProviderError:

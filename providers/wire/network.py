@@ -27,7 +27,7 @@ from providers.errors import ProviderError
 
 # As many calls at once as the largest worker has threads, to one address.
 _CONNECTIONS = 1024
-_KEPT_ALIVE = 64
+KEPT_ALIVE = 64
 _KEPT_ALIVE_S = 20.0
 _Address: TypeAlias = tuple[int, int, int, str, Any]
 
@@ -80,7 +80,7 @@ class Transport(httpx2.BaseTransport):
         self._pool = httpcore2.ConnectionPool(
             ssl_context=_tls(),
             max_connections=_CONNECTIONS,
-            max_keepalive_connections=_KEPT_ALIVE,
+            max_keepalive_connections=KEPT_ALIVE,
             keepalive_expiry=_KEPT_ALIVE_S,
             network_backend=_Network(),
         )
@@ -147,12 +147,18 @@ class _Network(httpcore2.NetworkBackend):
         )
 
 
+class StaleConnectionError(Exception):
+    """The server had closed a kept connection before it saw the request: to be sent again on another."""
+
+
 class _Stream(httpcore2.NetworkStream):
     """A socket whose every wait ends with the call."""
 
     def __init__(self, sock: socket.socket) -> None:
         self._socket = sock
         self._wait_s = -1.0
+        self._has_served = False
+        self._is_answered = False
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         call_time: CallTime = _thread.time
@@ -160,15 +166,21 @@ class _Stream(httpcore2.NetworkStream):
         while True:
             self._wait(call_time.slice_s(until))
             try:
-                return self._socket.recv(max_bytes)
+                data = self._socket.recv(max_bytes)
             except TimeoutError:
                 continue
             except OSError as error:
+                self._check_stale()
                 raise _broken(call_time, error) from error
+            if not data:
+                self._check_stale()
+            self._has_served = self._is_answered = True
+            return data
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
         call_time: CallTime = _thread.time
         until = call_time.enter("write")
+        self._is_answered = False
         view = memoryview(buffer)
         while view:
             self._wait(call_time.slice_s(until))
@@ -208,6 +220,11 @@ class _Stream(httpcore2.NetworkStream):
         if info == "ssl_object" and isinstance(self._socket, ssl.SSLSocket):
             return self._socket
         return None
+
+    def _check_stale(self) -> None:
+        """Raises: StaleConnectionError where an earlier answer came, and of this one not a byte."""
+        if self._has_served and not self._is_answered:
+            raise StaleConnectionError
 
     def _wait(self, wait_s: float) -> None:
         """Set the time-out of the next operation, but for a system call that would change nothing."""

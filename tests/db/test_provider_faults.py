@@ -34,6 +34,7 @@ EXPECTED: dict[str, str | None] = {
     "lying_usage": None,
     "no_usage": None,
     "hang_after_done": None,
+    "close_after": None,
     "tools": None,
     "tools_broken_json": None,
     "bad_gzip": "malformed_body",
@@ -337,6 +338,13 @@ def test_connection_is_used_again(server: FaultServer) -> None:
         ask(faulty(server, "ok"))
     numbers = {seen.connection for seen in server.seen[-3:]}
     assert len(numbers) == 1
+
+
+def test_connection_that_closed_unsaid_costs_no_call(server: FaultServer) -> None:
+    recorder = Kept()
+    for _ in range(20):
+        ask(faulty(server, "close_after"), recorder=recorder)
+    assert recorder.classes == [None] * 20
 
 
 def test_many_threads_share_one_pool(server: FaultServer) -> None:
