@@ -146,7 +146,7 @@ def test_fault_has_its_class_in_time_and_is_recorded(
         raised = error
     took = time.monotonic() - started
     assert (raised.error_class if raised else None) == error_class
-    assert took < TIMEOUT_S + 1
+    assert took < TIMEOUT_S + 2
     assert recorder.classes == [error_class]
     assert SECRET not in repr(recorder.records) + repr(recorder.intents) + str(raised)
     if raised is not None:
@@ -191,7 +191,7 @@ def test_deadline_holds_over_all_retries(server: FaultServer, fault: str, api: s
     started = time.monotonic()
     with pytest.raises(ProviderError):
         ask(faulty(server, fault, api=api), timeout="300ms", attempts=50, max="100ms", deadline_s=0.7)
-    assert time.monotonic() - started < 1.2
+    assert time.monotonic() - started < 2
 
 
 @pytest.mark.parametrize("fault", ["hang_before", "hang_middle", "drip_tokens"])
