@@ -5,7 +5,6 @@ May not: know what a document of a kind has to hold; `shapes` and `check` do.
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,6 +14,7 @@ from typing import Any, Literal
 from workflows.spec import json_source, yaml_source
 from workflows.spec.building import Builder
 from workflows.spec.kinds import DOCUMENT_KINDS, NAME, NAME_EXPECTED, UNSUPPORTED_DOCUMENTS, unsupported
+from workflows.spec.near import nearest
 from workflows.spec.places import NOWHERE, Mark, SpecError, Where
 
 MAX_BYTES = 5_000_000
@@ -121,8 +121,8 @@ def _document(value: Any, where: Where) -> Document | SpecError:
     if kind in UNSUPPORTED_DOCUMENTS:
         return where.error(("kind",), unsupported(f"the kind {kind}"))
     if kind not in DOCUMENT_KINDS:
-        near = difflib.get_close_matches(kind, DOCUMENT_KINDS, n=1, cutoff=0.5)
-        hint = f"did you mean {near[0]}?" if near else f"it is one of {', '.join(DOCUMENT_KINDS)}"
+        meant = nearest(kind.capitalize(), DOCUMENT_KINDS)
+        hint = f"did you mean {meant}?" if meant else f"it is one of {', '.join(DOCUMENT_KINDS)}"
         return where.error(("kind",), f"there is no kind {kind[:80]!r}; {hint}")
     if not isinstance(name, str) or not NAME.match(name):
         return where.error(("name",), f"a {kind} needs a `name` of {NAME_EXPECTED}")

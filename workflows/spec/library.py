@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from providers.config import LOCAL
+from workflows.spec import near
 from workflows.spec.documents import Document
 
 _BUILT_IN: Mapping[tuple[str, str], Mapping[str, Any]] = {
@@ -67,8 +67,7 @@ class Library:
     def _near(self, kind: str, name: str) -> str:
         known = {other for known_kind, other in self._batch if known_kind == kind}
         known.update(self._catalog.names.get(kind, ()))
-        near = difflib.get_close_matches(name, sorted(known), n=1)
-        return f"; did you mean {near[0]!r}?" if near else ""
+        return near.meant(name, known)
 
 
 def _models(body: Mapping[str, Any]) -> list[Mapping[str, Any]]:

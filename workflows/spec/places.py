@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 Path = tuple[str | int, ...]
 
-MAX_WRITTEN = 20
+MAX_WRITTEN = 20  # keys of a path
+MAX_KEY = 80
 _PLAIN_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*\Z")
 
 
@@ -67,6 +68,8 @@ def written(path: Sequence[str | int]) -> str:
     """The path as people write it: `steps[2].with.ticket`; empty for the document itself."""
     text = ""
     for key in path[:MAX_WRITTEN]:
+        if isinstance(key, str) and len(key) > MAX_KEY:
+            key = f"{key[:MAX_KEY]}…"
         if isinstance(key, str) and _PLAIN_KEY.match(key):
             text += f".{key}" if text else key
         else:

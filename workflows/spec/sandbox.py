@@ -9,7 +9,6 @@ that slipped through would find nothing. May not: run anything; `templates` does
 
 from __future__ import annotations
 
-import difflib
 import math
 import re
 from collections.abc import Callable, Mapping
@@ -23,7 +22,7 @@ from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.visitor import NodeTransformer
 
-from workflows.spec import conditions, filters, meter, operations
+from workflows.spec import conditions, filters, meter, near, operations
 from workflows.spec.meter import RefusedError
 
 MAX_NODE_DEPTH = 40
@@ -214,8 +213,8 @@ class Rewriter(NodeTransformer):
         if node.dyn_args or node.dyn_kwargs:
             raise RefusedError("`*` and `**` arguments are not available here")
         if node.node is None or node.name not in known:
-            near = difflib.get_close_matches(node.name, known, n=1)
-            hint = f"did you mean `{near[0]}`?" if near else f"there are: {', '.join(sorted(known))}"
+            meant = near.nearest(node.name, known)
+            hint = f"did you mean `{meant}`?" if meant else f"there are: {', '.join(sorted(known))}"
             raise RefusedError(f"there is no {what} `{node.name}` here; {hint}")
         return self.generic_visit(node)
 

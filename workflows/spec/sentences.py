@@ -6,13 +6,13 @@ May not: show the value that was checked.
 
 from __future__ import annotations
 
-import difflib
 import json
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import jsonschema_rs
 
+from workflows.spec import near
 from workflows.spec.places import Path
 
 _TYPES = {
@@ -45,9 +45,9 @@ def of(error: jsonschema_rs.ValidationError, schema: Any) -> Iterator[tuple[Path
 
 
 def unknown_key(key: str, known: list[str]) -> str:
-    near = difflib.get_close_matches(key, known, n=1)
-    if near:
-        return f"unknown key; did you mean `{near[0]}`?"
+    meant = near.nearest(key, known)
+    if meant:
+        return f"unknown key; did you mean `{meant}`?"
     return f"unknown key; possible here: {', '.join(sorted(known))}" if known else "unknown key"
 
 

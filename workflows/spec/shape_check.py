@@ -5,12 +5,11 @@ May not: look at other documents or into expressions; `check` does, for the part
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from workflows.spec import schema, shapes
+from workflows.spec import near, schema, shapes
 from workflows.spec.documents import Document
 from workflows.spec.kinds import UNSUPPORTED_KEYS, UNSUPPORTED_STEPS, unsupported
 from workflows.spec.places import Path
@@ -129,8 +128,8 @@ class _StepReader:
             names = " and ".join(f"`{kind}`" for kind in found)
             self.problems.append((path, f"has both {names}; {one_of}"))
             return None
-        near = [(key, close) for key in step for close in difflib.get_close_matches(key, STEP_KINDS, n=1)]
-        hint = f"`{near[0][0]}` may be meant as `{near[0][1]}`" if near else one_of
+        pairs = ((key, near.nearest(key, STEP_KINDS)) for key in list(step)[:20])
+        hint = next((f"`{key}` may be meant as `{meant}`" for key, meant in pairs if meant), one_of)
         self.problems.append((path, f"does not say what it does; {hint}"))
         return None
 

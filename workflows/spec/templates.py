@@ -24,7 +24,9 @@ from workflows.spec.texts import shortened
 
 MAX_EXPRESSION = 8_000  # characters
 MAX_TEMPLATE = 200_000
+MAX_CODE = 20_000  # in the brackets of one template
 CACHED = 1_024
+_BRACKETS = (("{{", "}}"), ("{%", "%}"))
 
 Scope = Mapping[str, Any]
 
@@ -130,6 +132,20 @@ def is_template(text: str) -> bool:
     return "{{" in text or "{%" in text or "{#" in text
 
 
+def code_length(text: str) -> int:
+    """How many characters of a text stand between `{{ }}` and `{% %}`."""
+    return sum(_between(text, *brackets) for brackets in _BRACKETS)
+
+
+def _between(text: str, opening: str, closing: str) -> int:
+    total = at = 0
+    while (start := text.find(opening, at)) >= 0:
+        end = text.find(closing, start + 2)
+        at = end + 2 if end >= 0 else len(text)
+        total += at - start
+    return total
+
+
 def _strings(value: Any) -> Iterator[str]:
     if isinstance(value, str):
         if is_template(value):
@@ -195,6 +211,8 @@ def _read(text: str, bare: bool) -> _Read:
     most = MAX_EXPRESSION if bare else MAX_TEMPLATE
     if len(text) > most:
         raise TemplateError(f"it has {len(text):,} characters; {most:,} are allowed", text)
+    if not bare and code_length(text) > MAX_CODE:
+        raise TemplateError(f"it has more than {MAX_CODE:,} characters of expressions", text)
     if bare and text.lstrip().startswith(("{{", "{%")):
         raise TemplateError("a bare expression is needed here, without `{{ }}`", text)
     try:

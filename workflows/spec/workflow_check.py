@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from workflows.spec import schema, scopes, templates
+from workflows.spec import near, schema, scopes, templates
 from workflows.spec.document_check import schema_problems, template_texts
 from workflows.spec.library import Library
 from workflows.spec.places import Path
@@ -95,8 +94,8 @@ class WorkflowCheck:
         if root not in known:
             if root in ("item", "index"):
                 return f"`{root}` is only there inside a `map`"
-            near = difflib.get_close_matches(root, sorted(known), n=1)
-            return f"there is no name {root!r} here; {f'did you mean {near[0]!r}?' if near else _list(known)}"
+            meant = near.meant(root, known)
+            return f"there is no name {root!r} here{meant or f'; there are: {_list(known)}'}"
         if root == "steps":
             return self._step_name(str(name[1]), name[2:], placed)
         if root == "input" and len(name) > 1:
@@ -108,8 +107,7 @@ class WorkflowCheck:
     def _step_name(self, id: str, rest: tuple[str | int, ...], placed: Placed) -> str | None:
         named = self.scopes.by_id.get(id)
         if named is None:
-            near = difflib.get_close_matches(id, sorted(self.scopes.by_id), n=1)
-            return f"there is no step {id!r}{f'; did you mean {near[0]!r}?' if near else ''}"
+            return f"there is no step {id!r}{near.meant(id, self.scopes.by_id)}"
         if id not in placed.visible:
             return _not_visible(id, named, placed)
         if not rest:

@@ -413,3 +413,37 @@ def test_any_structure_is_right_or_has_errors(kind: str, body: dict[str, Any], s
         other = Document("Prompt", "triage", {"kind": "Prompt", "name": "triage", **inner})
 
         check([document, other], catalog=Catalog())
+
+
+@pytest.mark.parametrize(
+    ("steps", "message"),
+    [
+        (
+            [{"id": "a", "set": {str(n): "{{ " + "a ~ " * 4_000 + "a }}" for n in range(70)}}],
+            "of expressions",
+        ),
+        ([{"id": "a", "set": {"x": {"pattern": "a"}}} for _ in range(1_001)], "more than 1,000 patterns"),
+    ],
+)
+def test_batch_that_would_take_minutes_is_refused_at_once(steps: Any, message: str) -> None:
+    document = Document("Workflow", "w", {"kind": "Workflow", "name": "w", "steps": steps})
+    started = time.thread_time()
+
+    (error,) = check([document], catalog=Catalog())
+
+    assert message in error.message
+    assert time.thread_time() - started < 1
+
+
+def test_thousands_of_wrong_names_are_told_soon() -> None:
+    routes = [
+        Document("Route", f"r{n}", {"kind": "Route", "name": f"r{n}", "targets": [f"p{n}/m"]})
+        for n in range(3_000)
+    ]
+    started = time.thread_time()
+
+    errors = check(routes, catalog=Catalog(names={"Provider": {f"provider-{n}": 1 for n in range(2_000)}}))
+
+    assert len(errors) == 1_001
+    assert any("these are the first 1,000 errors" in error.message for error in errors)
+    assert time.thread_time() - started < 4
