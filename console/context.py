@@ -24,7 +24,16 @@ class Entry:
 
 
 # Only what exists.
-NAVIGATION: tuple[tuple[str, tuple[Entry, ...]], ...] = ()
+NAVIGATION: tuple[tuple[str, tuple[Entry, ...]], ...] = (
+    ("Operate", (Entry("Runs", "activity", "runs", "runs.view"),)),
+    (
+        "Build",
+        (
+            Entry("Workflows", "workflow", "workflows", "definitions.view"),
+            Entry("Prompts", "file-text", "prompts", "definitions.view"),
+        ),
+    ),
+)
 
 
 def theme_of(request: HttpRequest) -> str:

@@ -2,7 +2,7 @@
 
 from django.urls import URLPattern, URLResolver, path
 
-from console.views import session
+from console.views import prompts, run, run_actions, runs, session, start, step, workflows
 
 handler400 = "console.views.errors.bad_request"
 handler403 = "console.views.errors.permission_denied"
@@ -10,7 +10,22 @@ handler404 = "console.views.errors.not_found"
 handler500 = "console.views.errors.server_error"
 
 urlpatterns: list[URLPattern | URLResolver] = [
+    path("", runs.home, name="home"),
     path("sign-in/", session.sign_in, name="sign-in"),
     path("sign-out/", session.sign_out, name="sign-out"),
     path("appearance/", session.appearance, name="appearance"),
+    path("runs/", runs.index, name="runs"),
+    path("runs/<str:run_id>/", run.detail, name="run"),
+    path("runs/<str:run_id>/rows/", run.rows, name="run-rows"),
+    path("runs/<str:run_id>/step/", step.detail, name="run-step"),
+    path("runs/<str:run_id>/payloads/<str:key>/", step.payload, name="run-payload"),
+    path("runs/<str:run_id>/cancel/", run_actions.cancel, name="run-cancel"),
+    path("runs/<str:run_id>/retry/", run_actions.retry, name="run-retry"),
+    path("runs/<str:run_id>/resolve/", run_actions.resolve, name="run-resolve"),
+    path("runs/<str:run_id>/again/", start.again, name="run-again"),
+    path("workflows/", workflows.index, name="workflows"),
+    path("workflows/<str:name>/", workflows.detail, name="workflow"),
+    path("workflows/<str:name>/start/", start.form, name="start"),
+    path("prompts/", prompts.index, name="prompts"),
+    path("prompts/<str:name>/", prompts.detail, name="prompt"),
 ]

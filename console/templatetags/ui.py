@@ -55,6 +55,12 @@ def duration(seconds: float | None) -> str:
     return formats.duration(seconds)
 
 
+@register.filter
+def milliseconds(amount: float) -> str:
+    """Write milliseconds as people read them."""
+    return formats.duration(amount / 1000)
+
+
 @register.simple_tag
 def moment(when: datetime | None, style: str = "ago") -> SafeString:
     """Draw a time: how long ago, or to the second; the exact time is in its title."""
@@ -62,8 +68,19 @@ def moment(when: datetime | None, style: str = "ago") -> SafeString:
         return SafeString(formats.UNKNOWN)
     text = formats.ago((timezone.now() - when).total_seconds()) if style == "ago" else formats.instant(when)
     return format_html(
-        '<time datetime="{}" title="{}">{}</time>', when.isoformat(), f"{when:%Y-%m-%d %H:%M:%S} UTC", text
+        '<time datetime="{}" title="{}"{}>{}</time>',
+        when.isoformat(),
+        f"{when:%Y-%m-%d %H:%M:%S} UTC",
+        SafeString(" data-ago") if style == "ago" else "",
+        text,
     )
+
+
+@register.simple_tag
+def ticking(since: datetime) -> SafeString:
+    """Draw how long something has been going on; the page counts on."""
+    seconds = max((timezone.now() - since).total_seconds(), 0)
+    return format_html('<span data-since="{}">{}</span>', since.isoformat(), formats.duration(seconds))
 
 
 @register.filter
@@ -85,9 +102,9 @@ def size(count: int) -> str:
 
 
 @register.filter
-def thousands(count: int | None) -> str:
+def thousands(count: float | None) -> str:
     """Write a whole number with separators; unknown is a dash."""
-    return formats.UNKNOWN if count is None else f"{count:,}"
+    return formats.UNKNOWN if count is None else f"{round(count):,}"
 
 
 @register.simple_tag

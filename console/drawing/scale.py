@@ -1,0 +1,79 @@
+"""The time axis of a run: seconds to per cent of the lane, with idle stretches folded. Pure."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+Span = tuple[float, float]
+
+_FOLD_FROM_S = 30.0
+_FOLD_FROM_SHARE = 0.08
+_FOLD_WIDTH = 5.0  # per cent of the lane
+_FOLD_ROOM = 6.0  # beside it, for how long it lasted
+_TICK_STEPS = (
+    *(0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30),
+    *(60, 120, 300, 600, 1200, 1800, 3600, 7200, 14400, 43200, 86400, 604800),
+)
+_TICKS = 6
+
+
+@dataclass(frozen=True)
+class Scale:
+    """Maps seconds since the run began to per cent of the lane, piece by piece."""
+
+    length_s: float
+    folds: tuple[Span, ...]
+    edges: tuple[float, ...]  # seconds, rising
+    places: tuple[float, ...]  # per cent, at each edge
+
+    def at(self, second: float) -> float:
+        """Return the place of a moment, from 0 to 100."""
+        second = min(max(second, 0.0), self.length_s)
+        piece = min(max(bisect_right(self.edges, second) - 1, 0), len(self.edges) - 2)
+        low, high = self.edges[piece], self.edges[piece + 1]
+        share = (second - low) / (high - low) if high > low else 0.0
+        return self.places[piece] + share * (self.places[piece + 1] - self.places[piece])
+
+    def ticks(self) -> list[tuple[float, float]]:
+        """Return round moments and their places, none at a folded stretch."""
+        busy = self.length_s - sum(end - start for start, end in self.folds)
+        step = next((s for s in _TICK_STEPS if busy / s <= _TICKS), _TICK_STEPS[-1])
+        found: list[tuple[float, float]] = []
+        for number in range(int(self.length_s / step) + 1):
+            second = number * step
+            place = self.at(second)
+            if any(
+                self.at(start) - _FOLD_ROOM < place < self.at(end) + _FOLD_ROOM for start, end in self.folds
+            ):
+                continue
+            if not found or place - found[-1][1] >= 100 / _TICKS / 2:
+                found.append((second, place))
+        return found
+
+
+def idle(busy: Iterable[Span], *, length_s: float) -> tuple[Span, ...]:
+    """Return the stretches in which nothing ran and that are long enough to fold."""
+    folds, reached = [], 0.0
+    for start, end in [*sorted(busy), (length_s, length_s)]:
+        gap = start - reached
+        if gap > _FOLD_FROM_S and gap > _FOLD_FROM_SHARE * length_s:
+            folds.append((reached, start))
+        reached = max(reached, end)
+    return tuple(folds)
+
+
+def build(length_s: float, folds: Sequence[Span] = ()) -> Scale:
+    """Make the scale of a run that took `length_s`, with these stretches folded to a narrow strip each."""
+    length_s = max(length_s, 0.001)
+    edges = sorted({0.0, length_s, *(moment for fold in folds for moment in fold)})
+    folded = set(folds)
+    busy = length_s - sum(end - start for start, end in folds)
+    room = 100.0 - _FOLD_WIDTH * len(folds)
+    places = [0.0]
+    for low, high in pairwise(edges):
+        width = _FOLD_WIDTH if (low, high) in folded else (high - low) / max(busy, 0.001) * room
+        places.append(places[-1] + width)
+    return Scale(length_s, tuple(folds), tuple(edges), tuple(places))

@@ -1,0 +1,254 @@
+"""The rows of a run's timeline: step runs put in tree order, map items grouped, quiet groups folded. Pure."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+
+from console import formats
+from workflows.queries.run_page import AttemptView, StepView
+
+_GROUP_FROM = 5  # items of a map, from which on they are folded unless one failed
+_BAD = frozenset({"failed", "unknown"})
+_STARTLESS = frozenset({"pending", "ready"})
+
+
+@dataclass(frozen=True)
+class Bar:
+    """One attempt on the rail, in seconds since the run began."""
+
+    number: int
+    state: str
+    start: float
+    end: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One line of the timeline. Rows without a path are groups that the page makes."""
+
+    key: str
+    parent: str
+    depth: int
+    path: str
+    name: str
+    note: str
+    kind: str
+    state: str
+    start: float | None
+    end: float | None
+    bars: tuple[Bar, ...] = ()
+    failures: int = 0
+    losses: int = 0
+    has_children: bool = False
+    expanded: bool = True
+    hidden: bool = False
+
+
+@dataclass
+class _Builder:
+    """Walks the tree once; `now` ends what still runs."""
+
+    begun: datetime
+    now: datetime
+    notes: Mapping[int, str]
+    children: Mapping[int | None, Sequence[StepView]]
+    rows: list[Row] = field(default_factory=list)
+
+    def second(self, moment: datetime | None) -> float | None:
+        return (moment - self.begun).total_seconds() if moment else None
+
+    def walk(self, parent: StepView | None, *, key: str, depth: int, hidden: bool) -> None:
+        """Add the rows below a step; a map's go item by item."""
+        steps = self.children.get(parent.id if parent else None, ())
+        if parent is None or parent.kind != "map":
+            for step in steps:
+                self.add(step, parent=key, depth=depth, hidden=hidden, label=step.step_id)
+            return
+        items: dict[int, list[StepView]] = defaultdict(list)
+        for step in steps:
+            items[step.item or 0].append(step)
+        quiet = [number for number, inner in items.items() if not any(s.state in _BAD for s in inner)]
+        loud = [number for number in items if number not in set(quiet)]
+        if loud and len(quiet) >= _GROUP_FROM:
+            for number in loud:
+                self.add_item(number, items[number], parent=key, depth=depth, hidden=hidden)
+            rest = [step for number in quiet for step in items[number]]
+            label = formats.plural(len(quiet), "other item")
+            group = self.add_group(f"{key}-rest", label, rest, parent=key, depth=depth, hidden=hidden)
+            for number in quiet:
+                self.add_item(number, items[number], parent=group, depth=depth + 1, hidden=True)
+            return
+        for number, inner in items.items():
+            self.add_item(number, inner, parent=key, depth=depth, hidden=hidden)
+
+    def add_item(self, number: int, steps: list[StepView], *, parent: str, depth: int, hidden: bool) -> None:
+        """Add one item of a map: its only step by itself, several below a row of their own."""
+        if len(steps) == 1:
+            self.add(
+                steps[0], parent=parent, depth=depth, hidden=hidden, label=f"{steps[0].step_id} · {number}"
+            )
+            return
+        key = self.add_group(
+            f"{parent}-{number}",
+            f"item {number}",
+            steps,
+            parent=parent,
+            depth=depth,
+            hidden=hidden,
+            expanded=True,
+        )
+        for step in steps:
+            self.add(step, parent=key, depth=depth + 1, hidden=hidden, label=step.step_id)
+
+    def add_group(
+        self,
+        key: str,
+        name: str,
+        steps: Sequence[StepView],
+        *,
+        parent: str,
+        depth: int,
+        hidden: bool,
+        expanded: bool = False,
+    ) -> str:
+        """Add a row that stands for several steps."""
+        starts = [moment for step in steps if (moment := self.second(step.started_at)) is not None]
+        self.rows.append(
+            Row(
+                key=key,
+                parent=parent,
+                depth=depth,
+                path="",
+                name=name,
+                note="",
+                kind="item",
+                state=group_state([step.state for step in steps]),
+                start=min(starts, default=None),
+                end=max((self.end(step) or 0 for step in steps), default=None) if starts else None,
+                has_children=True,
+                expanded=expanded,
+                hidden=hidden,
+            )
+        )
+        return key
+
+    def add(self, step: StepView, *, parent: str, depth: int, hidden: bool, label: str) -> None:
+        """Add one step run and all below it."""
+        below = self.children.get(step.id, ())
+        container = bool(below) or step.kind == "map"
+        expanded = not (step.kind == "map" and _folds(below))
+        key = f"s{step.id}"
+        self.rows.append(
+            Row(
+                key=key,
+                parent=parent,
+                depth=depth,
+                path=step.path,
+                name=label,
+                note=_map_note(below) if step.kind == "map" else self.notes.get(step.id, ""),
+                kind=step.kind,
+                state=step.shown_state,
+                start=self.second(step.started_at),
+                end=self.end(step),
+                bars=() if container else tuple(self.bar(attempt) for attempt in step.attempts),
+                failures=step.failures,
+                losses=step.losses,
+                has_children=bool(below),
+                expanded=expanded,
+                hidden=hidden,
+            )
+        )
+        self.walk(step, key=key, depth=depth + 1, hidden=hidden or not expanded)
+
+    def bar(self, attempt: AttemptView) -> Bar:
+        start = self.second(attempt.started_at) or 0.0
+        return Bar(attempt.number, attempt.state, start, self.second(attempt.ended_at or self.now) or start)
+
+    def end(self, step: StepView) -> float | None:
+        """Return when a step ended; one that waits reaches as far as its last attempt."""
+        if step.started_at is None:
+            return None
+        waits = step.state in {"waiting", "unknown"} and step.reason != "children" and bool(step.attempts)
+        last = step.attempts[-1].ended_at if waits else None
+        return self.second(step.ended_at or last or self.now)
+
+
+def _folds(steps: Sequence[StepView]) -> bool:
+    items = {step.item for step in steps}
+    return len(items) >= _GROUP_FROM and not any(step.state in _BAD for step in steps)
+
+
+def _map_note(steps: Sequence[StepView]) -> str:
+    """Say how many items a map has, how many failed, and how long the slow ones take."""
+    items = {step.item for step in steps}
+    failed = len({step.item for step in steps if step.state in _BAD})
+    lasted = sorted((s.ended_at - s.started_at).total_seconds() for s in steps if s.started_at and s.ended_at)
+    parts = [f"×{len(items):,}"]
+    if failed:
+        parts.append(f"{failed:,} failed")
+    if lasted:
+        parts.append(f"p95 {formats.duration(lasted[int(len(lasted) * 0.95)])}")
+    return ", ".join(parts)
+
+
+def group_state(found: Sequence[str]) -> str:
+    """Return the state that stands for several: the one that most needs to be seen."""
+    for state in ("failed", "unknown", "running", "waiting", "ready"):
+        if state in found:
+            return state
+    if "succeeded" in found:
+        return "pending" if "pending" in found else "succeeded"
+    return found[0] if found else "pending"
+
+
+def build(
+    steps: Sequence[StepView], *, begun: datetime, now: datetime, notes: Mapping[int, str]
+) -> tuple[Row, ...]:
+    """Return the rows in the order of the page."""
+    children: dict[int | None, list[StepView]] = defaultdict(list)
+    for step in sorted(steps, key=lambda s: (s.item if s.item is not None else -1, s.ordinal, s.id)):
+        children[step.parent_id].append(step)
+    builder = _Builder(begun, now, notes, children)
+    builder.walk(None, key="", depth=0, hidden=False)
+    return tuple(builder.rows)
+
+
+def reveal(rows: Sequence[Row], path: str) -> tuple[Row, ...]:
+    """Unfold what hides the step with this path, so that a deep link always shows it."""
+    by_key = {row.key: row for row in rows}
+    chosen = next((row for row in rows if row.path == path), None)
+    if chosen is None or not chosen.hidden:
+        return tuple(rows)
+    opened: set[str] = set()
+    parent = chosen.parent
+    while parent:
+        opened.add(parent)
+        parent = by_key[parent].parent
+    return tuple(
+        replace(
+            row,
+            expanded=row.expanded or row.key in opened,
+            hidden=row.hidden and not (row.parent in opened and _all_open(row.parent, by_key, opened)),
+        )
+        for row in rows
+    )
+
+
+def _all_open(key: str, by_key: Mapping[str, Row], opened: set[str]) -> bool:
+    while key:
+        if key not in opened and not by_key[key].expanded:
+            return False
+        key = by_key[key].parent
+    return True
+
+
+def busy(steps: Sequence[StepView], *, begun: datetime, now: datetime) -> list[tuple[float, float]]:
+    """Return when attempts ran, in seconds since the run began."""
+    return [
+        ((a.started_at - begun).total_seconds(), ((a.ended_at or now) - begun).total_seconds())
+        for step in steps
+        for a in step.attempts
+    ]

@@ -1,0 +1,55 @@
+"""What a person found out about a step whose outcome is unknown. Shape only."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal, cast
+
+Json = Any
+Action = Literal["supply", "skip", "retry", "fail"]
+ACTIONS: Final[tuple[tuple[Action, str, str], ...]] = (
+    ("supply", "It took effect", "· the run goes on with the output below"),
+    ("retry", "It did not: send it again", "· under the same idempotency key"),
+    ("skip", "Skip it", "· the run goes on with null"),
+    ("fail", "It failed", "· as any failed step"),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResolveForm:
+    """One answer, and what is wrong with it."""
+
+    step: str
+    action: Action
+    output: Json
+    output_text: str
+    reason: str
+    problems: Mapping[str, str] = field(default_factory=dict)
+    actions: tuple[tuple[Action, str, str], ...] = ACTIONS
+
+
+def read(sent: Mapping[str, str]) -> ResolveForm:
+    """Read what was sent; nothing chosen yet is no problem, only what was sent wrong is."""
+    action, reason = sent.get("action", ""), sent.get("reason", "").strip()
+    text = sent.get("output", "")
+    problems = {}
+    if action and action not in {key for key, _, _ in ACTIONS}:
+        problems["action"] = "Choose one of the four."
+    if "reason" in sent and not reason:
+        problems["reason"] = "Say what you found out: it goes to the audit log."
+    output: Json = None
+    if action == "supply":
+        try:
+            output = json.loads(text) if text.strip() else None
+        except (ValueError, RecursionError) as problem:
+            problems["output"] = f"Not JSON: {problem}"
+    return ResolveForm(
+        step=sent.get("step", ""),
+        action=cast(Action, action) if action and "action" not in problems else "supply",
+        output=output,
+        output_text=text,
+        reason=reason[:1000],
+        problems=problems,
+    )

@@ -1,0 +1,212 @@
+"""A form made from a workflow's input schema: JSON Schema → fields, and what was typed → JSON. Shape only.
+
+Whether the value fits the schema is decided by `workflows.runs.start`; its errors are put at the fields.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
+
+Json = Any
+WHOLE: Final = "__input__"  # the name of the one field of a schema that is no plain object
+_LONG_FROM: Final = 120
+
+
+@dataclass(frozen=True, kw_only=True)
+class Field:
+    """One field: what it asks for, how it is typed, what stands in it, what is wrong with it."""
+
+    name: str
+    label: str
+    control: str  # line | text | number | check | choice | json | secret
+    required: bool
+    hint: str = ""
+    choices: tuple[tuple[str, str], ...] = ()
+    value: str = ""
+    checked: bool = False
+    whole_number: bool = False
+    errors: tuple[str, ...] = ()
+
+    @property
+    def key(self) -> str:
+        """The name in the form, apart from the form's own fields."""
+        return f"input.{self.name}"
+
+
+@dataclass(frozen=True)
+class Typed:
+    """What a form came to: the value, and what could not be read, by field."""
+
+    value: Json
+    problems: Mapping[str, str] = field(default_factory=dict)
+
+
+def fields(schema: Mapping[str, Json]) -> tuple[Field, ...]:
+    """Return what a schema asks for: a field for each property of an object, else one for all."""
+    properties = schema.get("properties")
+    if schema.get("type", "object") != "object" or not isinstance(properties, dict) or not properties:
+        return (Field(name=WHOLE, label="Input", control="json", required=True, hint="JSON", value="{}"),)
+    required = schema.get("required", [])
+    # What is needed stands first, in the order that the schema names it.
+    names = [name for name in required if name in properties]
+    names += [name for name in properties if name not in required]
+    parts = {name: part if isinstance(part, dict) else {} for name, part in properties.items()}
+    return tuple(_field(name, parts[name], required=name in required) for name in names)
+
+
+def _field(name: str, part: Mapping[str, Json], *, required: bool) -> Field:
+    control = _control(part)
+    made = Field(
+        name=name,
+        label=str(part.get("title") or name.replace("_", " ").capitalize()),
+        control=control,
+        required=required,
+        hint=_hint(part, control),
+        choices=tuple((json.dumps(choice), str(choice)) for choice in part.get("enum", [])),
+        whole_number=part.get("type") == "integer",
+    )
+    return filled(made, part["default"]) if "default" in part else made
+
+
+def _control(part: Mapping[str, Json]) -> str:
+    if part.get("x-secret"):
+        return "secret"
+    if part.get("enum"):
+        return "choice"
+    kind = part.get("type")
+    if kind == "string":
+        short = part.get("maxLength", _LONG_FROM + 1) <= _LONG_FROM or "format" in part
+        return "line" if short else "text"
+    return {"number": "number", "integer": "number", "boolean": "check"}.get(str(kind), "json")
+
+
+def _hint(part: Mapping[str, Json], control: str) -> str:
+    parts = [str(part["description"])] if part.get("description") else []
+    limits = {
+        "minimum": "at least {}",
+        "maximum": "at most {}",
+        "minLength": "at least {} characters",
+        "maxLength": "at most {} characters",
+        "minItems": "at least {} items",
+        "maxItems": "at most {} items",
+        "format": "{}",
+    }
+    parts += [text.format(part[key]) for key, text in limits.items() if key in part]
+    if control == "json":
+        parts.append(f"JSON{': a list' if part.get('type') == 'array' else ''}")
+    told = " · ".join(parts)
+    return told[:1].upper() + told[1:]
+
+
+def filled(blank: Field, value: Json) -> Field:
+    """Put a value into a field."""
+    if blank.control == "check":
+        return replace(blank, checked=bool(value))
+    if blank.control == "choice":
+        return replace(blank, value=json.dumps(value))
+    if blank.control == "json":
+        return replace(blank, value=json.dumps(value, indent=2, ensure_ascii=False))
+    return replace(blank, value="" if value is None else str(value))
+
+
+def prefilled(blank: Iterable[Field], value: Json) -> tuple[Field, ...]:
+    """Put an earlier input into the fields; secrets are asked for anew."""
+    known = value if isinstance(value, dict) else {}
+    made = []
+    for each in blank:
+        if each.name == WHOLE:
+            made.append(filled(each, value))
+        elif each.name in known and each.control != "secret":
+            made.append(filled(each, known[each.name]))
+        else:
+            made.append(each)
+    return tuple(made)
+
+
+def read(asked: Iterable[Field], posted: Mapping[str, str]) -> Typed:
+    """Turn what was typed into JSON; what stays empty and is not required is left out."""
+    value: dict[str, Json] = {}
+    problems: dict[str, str] = {}
+    for each in asked:
+        text = posted.get(each.key, "")
+        if each.control == "check":
+            value[each.name] = bool(text)
+        elif text.strip() or (each.required and each.control in {"line", "text", "secret"}):
+            try:
+                value[each.name] = _value(each, text)
+            except ValueError as problem:
+                problems[each.name] = str(problem)
+        elif each.required:
+            problems[each.name] = "Needed."
+    return Typed(value.get(WHOLE) if WHOLE in value or WHOLE in problems else value, problems)
+
+
+def _value(asked: Field, text: str) -> Json:
+    if asked.control in {"line", "text", "secret"}:
+        return text.replace("\r\n", "\n")
+    if asked.control == "number":
+        return _number(asked, text.strip())
+    try:
+        return json.loads(text, parse_constant=_no_constant)
+    except RecursionError:
+        raise ValueError("This JSON is nested too deeply.") from None
+    except json.JSONDecodeError as problem:
+        raise ValueError(
+            f"Not JSON: {problem.msg} in line {problem.lineno}, column {problem.colno}."
+        ) from None
+
+
+def _no_constant(name: str) -> Json:
+    raise ValueError(f"Not JSON: {name} is no JSON value.")
+
+
+def _number(asked: Field, text: str) -> int | float:
+    try:
+        number = float(text)
+        if number != number or number in (float("inf"), float("-inf")):
+            raise ValueError
+        return int(text) if number == int(number) and "e" not in text.lower() and "." not in text else number
+    except (ValueError, OverflowError):
+        raise ValueError(
+            "A whole number is expected." if asked.whole_number else "A number is expected."
+        ) from None
+
+
+def again(
+    asked: Iterable[Field], posted: Mapping[str, str], errors: Mapping[str, list[str]]
+) -> tuple[Field, ...]:
+    """Return the fields as they were sent, with what is wrong at each: nothing typed is lost."""
+    return tuple(
+        replace(
+            each,
+            value=posted.get(each.key, ""),
+            checked=bool(posted.get(each.key)),
+            errors=tuple(errors.get(each.name, ())),
+        )
+        for each in asked
+    )
+
+
+def by_field(
+    errors: Iterable[tuple[str, str]], asked: Iterable[Field]
+) -> tuple[dict[str, list[str]], list[str]]:
+    """Sort (path, message) pairs to the fields they speak of; the rest is for the form as a whole."""
+    names = {each.name for each in asked}
+    placed: dict[str, list[str]] = {}
+    rest: list[str] = []
+    for path, message in errors:
+        parts = [
+            part for part in path.replace("[", "/").replace("]", "").replace(".", "/").split("/") if part
+        ]
+        parts = parts[1:] if parts and parts[0] in {"$", "input"} and parts[0] not in names else parts
+        if parts and parts[0] in names:
+            deeper = "/".join(parts[1:])
+            placed.setdefault(parts[0], []).append(f"{deeper}: {message}" if deeper else message)
+        elif WHOLE in names:
+            placed.setdefault(WHOLE, []).append(f"{path}: {message}" if path else message)
+        else:
+            rest.append(f"{path}: {message}" if path else message)
+    return placed, rest

@@ -1,0 +1,40 @@
+/* Lists (`data-rows`): the whole row opens, and the keyboard walks them. */
+import { all, isTyping, on, one } from "./dom.js";
+
+on("click", (event) => {
+  const row = event.target.closest("tr[data-href]");
+  if (!row || event.target.closest("a, button, input, label, summary") || !getSelection().isCollapsed) return;
+  if (event.metaKey || event.ctrlKey) window.open(row.dataset.href, "_blank", "noopener");
+  else location.assign(row.dataset.href);
+});
+
+let cursor = "";
+
+function mark() {
+  all("tr.is-cursor").forEach((row) => row.classList.remove("is-cursor"));
+  const row = all("tr[data-href]").find((each) => each.dataset.href === cursor);
+  row?.classList.add("is-cursor");
+  return row;
+}
+
+function move(by) {
+  const rows = all("[data-rows] tbody tr[data-href]");
+  if (!rows.length) return;
+  const at = rows.findIndex((row) => row.dataset.href === cursor);
+  cursor = rows[Math.min(Math.max(at + by, 0), rows.length - 1)].dataset.href;
+  mark().scrollIntoView({ block: "nearest" });
+}
+
+on("htmx:after:swap", mark);
+on("keydown", (event) => {
+  if (event.key === "Escape" && isTyping(event)) { event.target.blur(); return; }
+  if (isTyping(event) || event.metaKey || event.ctrlKey || event.altKey || one("dialog[open]")) return;
+  if (event.key === "/") {
+    const field = one("#q, #step-filter");
+    if (field) { event.preventDefault(); field.focus(); field.select(); }
+  }
+  if (!one("[data-rows]")) return;
+  if (event.key === "j") move(1);
+  else if (event.key === "k") move(-1);
+  else if ((event.key === "o" || (event.key === "Enter" && event.target === document.body)) && cursor) location.assign(cursor);
+});

@@ -1,0 +1,156 @@
+"""What the head of a run's page says: figures, the alert, the next sensible action. No requests, no HTML."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+
+from console import formats
+from workflows import states
+from workflows.models import Call, Run
+from workflows.queries.run_page import StepView
+
+_CONTAINERS = frozenset({"map", "branch", "loop"})
+_REPEATABLE = _CONTAINERS | {"prompt", "retrieve", "set"}
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One value of the strip under the title."""
+
+    label: str
+    value: str
+    extra: str = ""
+    tone: str = ""
+    since: datetime | None = None  # counts on from here
+
+
+@dataclass(frozen=True, kw_only=True)
+class Alert:
+    """What went wrong or holds things up, and what is known about its effect."""
+
+    tone: str
+    icon: str
+    headline: str
+    detail: str
+    step: str = ""
+
+
+def figures(run: Run, steps: Sequence[StepView], calls: Sequence[Call], *, now: datetime) -> list[Figure]:
+    """Return the strip of a run; sums are taken over its steps while it goes on."""
+    first_level = [step for step in steps if step.parent_id is None]
+    done = sum(step.state in states.STEP_DONE for step in first_level)
+    retries = sum(max(len(step.attempts) - 1, 0) for step in steps if step.kind not in _CONTAINERS)
+    losses = sum(step.losses for step in steps)
+    started = run.started_at or run.created_at
+    duration = formats.duration(((run.ended_at or now) - started).total_seconds())
+    strip = [Figure("Duration", duration, since=None if run.ended_at else started)]
+    waited = ((run.started_at or now) - run.created_at).total_seconds()
+    if waited >= 1:
+        strip.append(Figure("Waited to start", formats.duration(waited)))
+    strip += [
+        Figure("Steps", str(done), extra=f"/{len(first_level)}"),
+        Figure("Model calls", str(len(calls))),
+        Figure("Retries", str(retries), tone="retry" if retries else ""),
+    ]
+    if losses:
+        strip.append(Figure("Workers lost", str(losses), tone="retry"))
+    return [
+        *strip,
+        Figure("Tokens", formats.tokens(_tokens(run, calls))),
+        Figure("Cost", formats.money(_cost(run, calls))),
+        Figure("Started", formats.instant(started)),
+        Figure("Trigger", run.trigger, extra=f" · {run.created_by}" if run.created_by else ""),
+    ]
+
+
+def _tokens(run: Run, calls: Sequence[Call]) -> int | None:
+    used = [call.usage for call in calls if call.usage and call.usage.get("source") != "missing"]
+    return sum(usage.get("input", 0) + usage.get("output", 0) for usage in used) if used else None
+
+
+def _cost(run: Run, calls: Sequence[Call]) -> Decimal | None:
+    if run.ended_at and run.cost_usd is not None:
+        return run.cost_usd
+    known = [call.cost_usd for call in calls if call.cost_usd is not None]
+    return sum(known, Decimal(0)) if known else None
+
+
+def alert(run: Run, steps: Sequence[StepView], *, workers: int) -> Alert | None:
+    """Say what needs to be known first, or nothing."""
+    unknown = next((step for step in steps if step.state == "unknown"), None)
+    if unknown:
+        return _unknown(unknown)
+    if run.state == "failed":
+        return _failed(run, steps)
+    if run.stopping:
+        return Alert(
+            tone="wait",
+            icon="hourglass",
+            headline="This run is being stopped.",
+            detail="Nothing new starts; it ends when the attempts that run now have finished.",
+        )
+    if run.state == "queued" and not workers:
+        return Alert(
+            tone="wait",
+            icon="hourglass",
+            headline="No worker is running.",
+            detail="The run is kept and starts as soon as one is there: `manage.py worker` starts one.",
+        )
+    return None
+
+
+def _unknown(step: StepView) -> Alert:
+    message = (step.error or {}).get("message", "")
+    return Alert(
+        tone="bad",
+        icon="octagon-alert",
+        headline=f"{step.path} has an unknown outcome",
+        detail=f"{_sentence(message)} Its effect may have happened, so nothing repeats it by itself.".strip(),
+        step=step.path,
+    )
+
+
+def _failed(run: Run, steps: Sequence[StepView]) -> Alert:
+    error = run.error or {}
+    path = error.get("step") or next((step.path for step in steps if step.state == "failed"), "")
+    step = next((step for step in steps if step.path == path), None)
+    message = str(
+        error.get("message") or (step.error or {}).get("message", "") if step else error.get("message", "")
+    )
+    if step is None:
+        return Alert(tone="bad", icon="circle-x", headline="This run failed", detail=message)
+    return Alert(
+        tone="bad",
+        icon="circle-x",
+        headline=f"{path} failed after {formats.plural(max(step.failures, 1), 'attempt')}",
+        detail=" ".join(part for part in (_sentence(message), effect_of_retry(step)) if part),
+        step=path,
+    )
+
+
+def effect_of_retry(step: StepView) -> str:
+    """Say what is known about the effect of a failed step, and of trying it again."""
+    if step.kind in _REPEATABLE:
+        return "It changes nothing outside; a retry is safe."
+    return "Its effect is not confirmed; a retry reuses the same idempotency key."
+
+
+def _sentence(text: str) -> str:
+    text = text.strip()
+    return text if not text or text[-1] in ".!?" else f"{text}."
+
+
+def first_to_look_at(steps: Sequence[StepView]) -> StepView | None:
+    """Return the step that the page opens with: what failed, else what runs, else the first model call."""
+    leaves = [step for step in steps if step.kind not in _CONTAINERS]
+    for wanted in ("unknown", "failed", "running", "waiting"):
+        found = next((step for step in leaves if step.state == wanted), None)
+        if found:
+            return found
+    first_level = [step for step in steps if step.parent_id is None]
+    return next(
+        (step for step in first_level if step.kind == "prompt"), first_level[0] if first_level else None
+    )

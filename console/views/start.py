@@ -1,0 +1,97 @@
+"""Starting a run: a form made from the workflow's input schema, filled from an earlier run where asked."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+from typing import Any, Final
+
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import render
+from django.urls import reverse
+
+from console.access import requires
+from console.actors import actor_of
+from console.forms import schema_form
+from console.forms.schema_form import Field
+from workflows import runs
+from workflows.errors import WorkflowError
+from workflows.models import Release, Run
+from workflows.queries import definitions, run_page
+
+_TITLE_CHARS: Final = 300
+
+
+@requires("runs.start")
+def form(request: HttpRequest, name: str) -> HttpResponse:
+    """Show the form, or start a run from what was sent."""
+    release = definitions.deployed(name)
+    if release is None:
+        raise Http404(f"Workflow {name} has no release to run.")
+    schema = definitions.input_schema(release)
+    if request.method == "POST":
+        return _start(request, release, schema)
+    asked = schema_form.fields(schema)
+    like = request.GET.get("like", "")
+    if like:
+        asked = schema_form.prefilled(asked, _input_of(release.workflow, like))
+    return _show(request, release, asked, title="", key=uuid.uuid4().hex)
+
+
+@requires("runs.start")
+def again(request: HttpRequest, run_id: str) -> HttpResponse:
+    """Lead to the form of the same workflow, filled with this run's input."""
+    run = Run.objects.filter(id=run_id.replace("\0", "")).first()
+    if run is None:
+        raise Http404("There is no such run.")
+    return HttpResponseRedirect(reverse("start", args=[run.workflow]) + f"?like={run.id}")
+
+
+def _input_of(workflow: str, run_id: str) -> Any:
+    run = Run.objects.filter(id=run_id.replace("\0", ""), workflow=workflow).first()
+    return run_page.value_of(run.input_hash).value if run else None
+
+
+def _start(request: HttpRequest, release: Release, schema: Mapping[str, Any]) -> HttpResponse:
+    asked = schema_form.fields(schema)
+    posted = {key: value for key, value in request.POST.items() if isinstance(value, str)}
+    title, key = posted.get("title", "").strip()[:_TITLE_CHARS], posted.get("key", "")[:64]
+    typed = schema_form.read(asked, posted)
+    errors = {name: [problem] for name, problem in typed.problems.items()}
+    overall: list[str] = []
+    if not errors:
+        order = runs.Order(workflow=release.workflow, input=typed.value, title=title)
+        try:
+            started = runs.start(
+                order, actor=actor_of(request), trigger="console", idempotency_key=key or None
+            )
+        except WorkflowError as problem:
+            errors, overall = schema_form.by_field(problem.errors, asked)
+            overall = overall or ([] if errors else [problem.message])
+        else:
+            return HttpResponseRedirect(reverse("run", args=[started.run.pk]))
+    shown = schema_form.again(asked, posted, errors)
+    # A refused request does not use its key up; a changed one needs another.
+    return _show(request, release, shown, title=title, key=uuid.uuid4().hex, overall=overall, status=422)
+
+
+def _show(
+    request: HttpRequest,
+    release: Release,
+    shown: tuple[Field, ...],
+    *,
+    title: str,
+    key: str,
+    overall: list[str] | None = None,
+    status: int = 200,
+) -> HttpResponse:
+    context = {
+        "release": release,
+        "fields": shown,
+        "title": title,
+        "key": key,
+        "overall": overall or [],
+        "wrong": sum(bool(each.errors) for each in shown),
+        "recent": definitions.recent_inputs(release.workflow),
+    }
+    return render(request, "workflows/start.html", context, status=status)

@@ -1,0 +1,118 @@
+"""The real server, a real browser, and a page that fails its test on any complaint of either."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import uvicorn
+from django.conf import settings
+from django.test import Client
+from playwright.sync_api import BrowserContext, ConsoleMessage, Page, Request
+
+from console.embedded import free_port
+from console.models import Role
+from tests import factories
+
+# Playwright runs an event loop in the test's thread, where Django would refuse the database.
+os.environ.setdefault("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
+CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
+_FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Say loudly when there is no browser; where skipping is failing, `make test` refuses the skips."""
+    if Path(CHROMIUM).exists():
+        return
+    here = Path(__file__).parent
+    for item in items:
+        if here in item.path.parents:
+            item.add_marker(pytest.mark.skip(reason=f"no browser at {CHROMIUM}; set CHROMIUM"))
+
+
+@pytest.fixture(scope="session")
+def browser_type_launch_args(browser_type_launch_args: dict[str, Any]) -> dict[str, Any]:
+    return {**browser_type_launch_args, "executable_path": CHROMIUM, "args": _FLAGS, "headless": True}
+
+
+@pytest.fixture(scope="session")
+def browser_context_args(browser_context_args: dict[str, Any]) -> dict[str, Any]:
+    return {
+        **browser_context_args,
+        "viewport": {"width": 1440, "height": 900},
+        "reduced_motion": "reduce",
+        "locale": "en-GB",
+        "timezone_id": "UTC",
+    }
+
+
+@pytest.fixture(scope="session")
+def served() -> Iterator[str]:
+    """The address of the ASGI server, in this process, on a free port."""
+    port = free_port()
+    config = uvicorn.Config(
+        "console.asgi:application", host="127.0.0.1", port=port, log_level="warning", lifespan="off"
+    )
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    until = time.monotonic() + 20
+    while not server.started and time.monotonic() < until:
+        time.sleep(0.05)
+    yield f"http://127.0.0.1:{port}"
+    server.should_exit = True
+    thread.join(5)
+
+
+@pytest.fixture
+def clean(page: Page) -> Iterator[Page]:
+    """A page that fails the test on any warning, error, policy violation or failed request."""
+    complaints: list[str] = []
+
+    def heard(message: ConsoleMessage) -> None:
+        if message.type in {"error", "warning"}:
+            complaints.append(f"{message.type}: {message.text}")
+
+    def broken(request: Request) -> None:
+        # A page that is left ends what it still asks for.
+        if "ERR_ABORTED" not in (request.failure or ""):
+            complaints.append(f"failed: {request.url} {request.failure}")
+
+    page.on("console", heard)
+    page.on("pageerror", lambda error: complaints.append(f"pageerror: {error}"))
+    page.on("requestfailed", broken)
+    yield page
+    assert not complaints, complaints
+
+
+def sign_in(context: BrowserContext, served: str, role: str) -> None:
+    """Give the browser the session of a new person with this role."""
+    client = Client()
+    client.force_login(factories.user(role, f"{role}.person"))
+    cookie = client.cookies[settings.SESSION_COOKIE_NAME]
+    context.add_cookies([{"name": cookie.key, "value": cookie.value, "url": served}])
+
+
+@pytest.fixture
+def console(clean: Page, context: BrowserContext, served: str, transactional_db: None) -> Page:
+    """A clean page of an operator; go to it with `console.goto(address)`."""
+    sign_in(context, served, Role.OPERATOR)
+    return clean
+
+
+@pytest.fixture
+def address(served: str) -> str:
+    return served

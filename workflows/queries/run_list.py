@@ -1,0 +1,312 @@
+"""The list of runs: what matches a filter, page by page, with its totals and its histogram."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, Final
+
+from django.db.models import (
+    Case,
+    Count,
+    Exists,
+    IntegerField,
+    Max,
+    OuterRef,
+    Q,
+    QuerySet,
+    Sum,
+    Value,
+    When,
+)
+from django.db.models.fields.json import KeyTextTransform
+from django.db.models.functions import Cast
+
+from workflows import payloads, states
+from workflows.models import Definition, JournalEvent, Payload, Run, StepRun
+
+PAGE: Final = 50
+_SUMMARY_BYTES: Final = 4096  # larger outputs are not read for a list
+_SUMMARY_CHARS: Final = 90
+_CONTAINERS: Final = ("map", "branch", "loop")
+
+
+class CursorError(ValueError):
+    """A cursor that we did not make."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunFilter:
+    """Which runs; empty fields do not narrow. `attention` adds runs that wait for a person to decide."""
+
+    text: str = ""
+    workflow: str = ""
+    states: tuple[str, ...] = ()
+    attention: bool = False
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunRow:
+    """One line of the list."""
+
+    id: str
+    title: str
+    workflow: str
+    release: int
+    state: str  # as shown: a waiting run may be `retrying` or `unknown`
+    done: int
+    total: int
+    step: str
+    note: str
+    failures: int
+    created_at: datetime
+    started_at: datetime | None
+    ended_at: datetime | None
+    tokens: int | None
+    cost_usd: Decimal | None
+
+    @property
+    def duration_s(self) -> float | None:
+        """How long it took, from its first step to its end; unknown while it goes on."""
+        if self.started_at is None or self.ended_at is None:
+            return None
+        return (self.ended_at - self.started_at).total_seconds()
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunsPage:
+    """One page, newest first, and the cursors of its neighbours."""
+
+    rows: tuple[RunRow, ...]
+    newer: str | None
+    older: str | None
+
+
+def matching(chosen: RunFilter) -> QuerySet[Run]:
+    """Return the runs that match, unordered."""
+    runs = Run.objects.all()
+    if chosen.since:
+        runs = runs.filter(created_at__gte=chosen.since)
+    if chosen.until:
+        runs = runs.filter(created_at__lt=chosen.until)
+    if chosen.workflow:
+        runs = runs.filter(workflow=chosen.workflow)
+    if chosen.attention:
+        runs = runs.filter(_needs_attention())
+    elif chosen.states:
+        runs = runs.filter(state__in=chosen.states)
+    if chosen.text:
+        runs = runs.filter(_has_text(chosen.text))
+    return runs
+
+
+def _needs_attention() -> Q:
+    return Q(state="failed") | Q(id__in=unknown_runs())
+
+
+def _has_text(text: str) -> Q:
+    text = payloads.clean_text(text, limit=200)
+    in_error = Q(error__message__icontains=text) | Q(error__step__icontains=text)
+    steps = StepRun.objects.filter(run_id=OuterRef("id"), superseded=False, path__icontains=text)
+    at_step = Q(Exists(steps.exclude(state__in=states.STEP_DONE)), state__in=states.RUN_ACTIVE)
+    return Q(title__icontains=text) | Q(id__startswith=text.lower()) | in_error | at_step
+
+
+def unknown_runs() -> QuerySet[StepRun, Any]:
+    """Name the runs in which a step waits for a person to say what became of it."""
+    return StepRun.objects.filter(state="unknown").values("run_id")
+
+
+def encode_cursor(created_at: datetime, run_id: str) -> str:
+    """Write down a place in the list."""
+    return base64.urlsafe_b64encode(f"{created_at.isoformat()} {run_id}".encode()).decode().rstrip("=")
+
+
+def decode_cursor(cursor: str) -> tuple[datetime, str]:
+    """Read a place in the list. Raises: CursorError."""
+    try:
+        text = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode()
+        moment, run_id = text.split(" ")
+        created_at = datetime.fromisoformat(moment)
+    except (ValueError, binascii.Error, UnicodeError):
+        raise CursorError("This cursor was not made by this list: start again without it.") from None
+    if created_at.tzinfo is None or "\0" in run_id:
+        raise CursorError("This cursor was not made by this list: start again without it.")
+    return created_at, run_id
+
+
+def page(chosen: RunFilter, *, after: str = "", before: str = "", limit: int = PAGE) -> RunsPage:
+    """Return one page: the newest, or the one after (older than) or before (newer than) a cursor.
+
+    Raises: CursorError.
+    """
+    runs = matching(chosen).select_related("release")
+    if before:
+        moment, run_id = decode_cursor(before)
+        newer = Q(created_at__gt=moment) | Q(created_at=moment, id__gt=run_id)
+        found = list(runs.filter(newer, created_at__gte=moment).order_by("created_at", "id")[: limit + 1])
+        more_newer, more_older = len(found) > limit, True
+        found = found[:limit][::-1]
+    else:
+        if after:
+            moment, run_id = decode_cursor(after)
+            older = Q(created_at__lt=moment) | Q(created_at=moment, id__lt=run_id)
+            runs = runs.filter(older, created_at__lte=moment)
+        found = list(runs.order_by("-created_at", "-id")[: limit + 1])
+        more_newer, more_older = bool(after), len(found) > limit
+        found = found[:limit]
+    if not found:
+        return RunsPage(rows=(), newer=None, older=None)
+    first, last = found[0], found[-1]
+    return RunsPage(
+        rows=_rows(found),
+        newer=encode_cursor(first.created_at, first.id) if more_newer else None,
+        older=encode_cursor(last.created_at, last.id) if more_older else None,
+    )
+
+
+def _rows(runs: list[Run]) -> tuple[RunRow, ...]:
+    progress = _progress([run.id for run in runs])
+    current = _current_steps([run.id for run in runs if run.state not in {"succeeded", "cancelled"}])
+    results = _summaries({run.id: run.output_hash for run in runs if run.state == "succeeded"})
+    named = titles(runs)
+    return tuple(
+        _row(run, named[run.id], progress.get(run.id, {}), current.get(run.id), results.get(run.id, ""))
+        for run in runs
+    )
+
+
+def _row(run: Run, title: str, progress: dict[str, Any], step: StepRun | None, result: str) -> RunRow:
+    error = run.error or (step.error if step else None) or {}
+    totals: dict[str, Any] = run.tokens or {}
+    known = [totals[name] for name in ("input", "output") if totals.get(name) is not None]
+    return RunRow(
+        id=run.id,
+        title=title,
+        workflow=run.workflow,
+        release=run.release.number,
+        state=shown_state(run.state, step.state if step else "", step.reason if step else ""),
+        done=progress.get("done", 0),
+        total=progress.get("total", 0),
+        step=(run.error or {}).get("step") or (step.path if step else ""),
+        note=error.get("message") or result,
+        failures=step.failures if step else 0,
+        created_at=run.created_at,
+        started_at=run.started_at,
+        ended_at=run.ended_at,
+        tokens=sum(known) if known else progress.get("tokens"),
+        cost_usd=run.cost_usd if run.ended_at else progress.get("cost_usd"),
+    )
+
+
+def shown_state(run_state: str, step_state: str, step_reason: str) -> str:
+    """Return the state that a run is shown in, by the step that it stands at."""
+    if run_state in states.RUN_ACTIVE and step_state == "unknown":
+        return "unknown"
+    if run_state in {"running", "waiting"} and step_state == "waiting" and step_reason == "retry":
+        return "retrying"
+    return run_state
+
+
+def _progress(run_ids: list[str]) -> dict[str, dict[str, Any]]:
+    """Count the steps of the definition's first level, and sum what they used so far."""
+    tokens = [
+        Cast(KeyTextTransform(name, "tokens"), output_field=IntegerField()) for name in ("input", "output")
+    ]
+    rows = (
+        StepRun.objects.filter(run_id__in=run_ids, superseded=False)
+        .values("run_id")
+        .annotate(
+            total=Count("id", filter=Q(parent=None)),
+            done=Count("id", filter=Q(parent=None, state__in=states.STEP_DONE)),
+            spent=Sum("cost_usd"),
+            tokens_used=Sum(tokens[0] + tokens[1]),
+        )
+        .order_by()
+    )
+    return {
+        row["run_id"]: {
+            "total": row["total"],
+            "done": row["done"],
+            "cost_usd": row["spent"],
+            "tokens": row["tokens_used"],
+        }
+        for row in rows
+    }
+
+
+_RANK = Case(
+    *(
+        When(state=state, then=Value(rank))
+        for rank, state in enumerate(["unknown", "failed", "running", "waiting", "ready"])
+    ),
+    default=Value(9),
+    output_field=IntegerField(),
+)
+
+
+def _current_steps(run_ids: list[str]) -> dict[str, StepRun]:
+    """Return the step that each run stands at: what failed, else what runs, waits, or is next."""
+    steps = (
+        StepRun.objects.filter(
+            run_id__in=run_ids,
+            superseded=False,
+            state__in=["unknown", "failed", "running", "waiting", "ready"],
+        )
+        .exclude(kind__in=_CONTAINERS)
+        .alias(rank=_RANK)
+        .order_by("run_id", "rank", "ordinal", "id")
+        .distinct("run_id")
+        .only("run_id", "path", "state", "reason", "error", "failures")
+    )
+    return {step.run_id: step for step in steps}
+
+
+def titles(runs: Sequence[Run]) -> dict[str, str]:
+    """Name each run: its title, else its input in a few words, else its id."""
+    told = _summaries({run.id: run.input_hash for run in runs if not run.title})
+    return {run.id: run.title or told.get(run.id) or run.id for run in runs}
+
+
+def _summaries(hashes: Mapping[str, bytes | memoryview | None]) -> dict[str, str]:
+    """Say values in a few words, where they are small enough to be read for a list."""
+    keys = {name: bytes(key) for name, key in hashes.items() if key is not None}
+    small = Payload.objects.filter(hash__in=keys.values(), size__lte=_SUMMARY_BYTES)
+    values = payloads.load([bytes(key) for key in small.values_list("hash", flat=True)])
+    return {name: summary(values[key.hex()]) for name, key in keys.items() if key.hex() in values}
+
+
+def summary(value: object) -> str:
+    """Say a JSON value in one short line: its texts and numbers, in order."""
+    words = " · ".join(_scalars(value))
+    words = " ".join(payloads.clean_text(words, limit=10 * _SUMMARY_CHARS).split())
+    return words if len(words) <= _SUMMARY_CHARS else words[: _SUMMARY_CHARS - 1] + "…"
+
+
+def _scalars(value: object) -> Iterable[str]:
+    if isinstance(value, dict):
+        for inner in value.values():
+            yield from _scalars(inner)
+    elif isinstance(value, list):
+        yield f"{len(value)} items"
+    elif isinstance(value, bool):
+        yield "yes" if value else "no"
+    elif value is not None and value != "":
+        yield str(value)
+
+
+def change_mark() -> int:
+    """Return a number that grows whenever anything happens to any run: one look at an index."""
+    return JournalEvent.objects.aggregate(newest=Max("seq"))["newest"] or 0
+
+
+def workflow_names() -> list[str]:
+    """List the names of the workflows that there are."""
+    names = Definition.objects.filter(kind="Workflow", archived_at=None).order_by("name")
+    return list(names.values_list("name", flat=True))
