@@ -169,12 +169,13 @@ class Installation:
             self._supervisor.start(
                 self._python(f"worker-{number}", _WORKERS, "manage.py", "worker", grace_s=grace_s)
             )
+        self._await("web", partial(_await_page, options.host, web_port, alive))
+        # After the first page: a model takes a processor for a second or two while it is read.
         if "local_llm_port" in self._runtime:
             port = str(self._runtime["local_llm_port"])
             self._supervisor.start(
                 self._python("llm", _MODELS, "-m", "providers.local.server", "--port", port)
             )
-        self._await("web", partial(_await_page, options.host, web_port, alive))
 
     def _python(self, name: str, rank: int, *arguments: str, grace_s: float = 10) -> Part:
         command = Command((sys.executable, *arguments), cwd=ROOT, env=self._environment())
