@@ -6,6 +6,7 @@ score, then chunk id, then document version, so that equal scores come alike on 
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -74,7 +75,7 @@ _SETTINGS: Final = """
 SELECT set_config('hnsw.ef_search', %s, true), set_config('hnsw.iterative_scan', 'relaxed_order', true)
 """
 _COUNT: Final = """
-SELECT count(*) FROM (SELECT FROM {spans} AS span WHERE {seen} LIMIT %(limit)s) AS some
+SELECT count(*) FROM (SELECT FROM {spans} AS span WHERE {seen} LIMIT %(limit)s) AS found
 """
 _PASSAGES: Final = """
 SELECT wanted.chunk_id, chunk.body, document.name, version.source, version.metadata
@@ -147,7 +148,11 @@ def passages(scope: Scope, found: list[Candidate]) -> dict[int, tuple[str, str, 
         chunk_ids=[one.chunk_id for one in found],
         versions=[one.doc_version for one in found],
     )
-    return {chunk_id: rest for chunk_id, *rest in rows}  # type: ignore[misc]
+    # Django hands jsonb out as text outside its model fields.
+    return {
+        chunk_id: (text, document, source, json.loads(metadata))
+        for chunk_id, text, document, source, metadata in rows
+    }
 
 
 def _candidates(statement: str, scope: Scope, **params: Any) -> list[Candidate]:
