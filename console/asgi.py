@@ -2,8 +2,16 @@
 
 import os
 
-from django.core.asgi import get_asgi_application
-
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "console.settings")
 
-application = get_asgi_application()
+from django.conf import settings
+from django.core.asgi import get_asgi_application
+
+from console.body_limit import BodyLimit
+
+_ENVELOPE = 64 * 1024  # what a multipart form adds to the file in it
+
+application = BodyLimit(
+    get_asgi_application(),
+    limit=max(settings.UPLOAD_MAX_BYTES, settings.DATA_UPLOAD_MAX_MEMORY_SIZE) + _ENVELOPE,
+)
