@@ -248,6 +248,19 @@ STATIC_URL = "/static/"
 WHITENOISE_USE_FINDERS = True
 DATA_UPLOAD_MAX_MEMORY_SIZE = 8 * 1024 * 1024
 
+# The rest of the framework's behaviour is set in one class: console/api/endpoint.py.
+REST_FRAMEWORK = {"DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema"}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Interlock API",
+    "DESCRIPTION": "Start, watch and recover runs of AI workflows; apply their definitions; search corpora.",
+    "VERSION": "1",
+    "OAS_VERSION": "3.1.0",
+    "SCHEMA_PATH_PREFIX": "/api/v1",
+    "SERVE_INCLUDE_SCHEMA": False,
+    # Our models say what they mean; guessing names for their enums only warns.
+    "POSTPROCESSING_HOOKS": [],
+}
+
 LOGGING = structured.configuration(
     level=_choice("INTERLOCK_LOG_LEVEL", "INFO", structured.LEVELS), terminal=sys.stderr.isatty()
 )

@@ -1,7 +1,8 @@
 """Every address of the product. One line per page family; the API has its own file."""
 
-from django.urls import URLPattern, URLResolver, path
+from django.urls import URLPattern, URLResolver, include, path, re_path
 
+from console.api import health, schema
 from console.views import prompts, run, run_actions, runs, session, start, step, workflows
 
 handler400 = "console.views.errors.bad_request"
@@ -28,4 +29,8 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("workflows/<str:name>/start/", start.form, name="start"),
     path("prompts/", prompts.index, name="prompts"),
     path("prompts/<str:name>/", prompts.detail, name="prompt"),
+    path("api/v1/", include("console.api.urls")),
+    re_path(r"^api(/.*)?$", schema.Unknown.as_view()),
+    path("healthz", health.healthz),
+    path("readyz", health.readyz),
 ]

@@ -13,6 +13,7 @@ import pytest
 
 from tests import chromium
 from tests.servers import SERVERS, Servers
+from tests.web_server import WebServer
 from tests.workers import Workers
 
 _ROOT = Path(__file__).parent
@@ -50,6 +51,14 @@ def tier(path: Path) -> str:
 
 
 @pytest.hookimpl(trylast=True)
+@pytest.fixture
+def web(transactional_db: None, tmp_path: Path) -> Iterator[WebServer]:
+    """A real web process on the test database; uploads up to 8 MB."""
+    server = WebServer(tmp_path, {"INTERLOCK_UPLOAD_MAX_MB": "8"})
+    yield server
+    server.stop()
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: _TIERS.index(tier(item.path)) if tier(item.path) in _TIERS else len(_TIERS))
     for item in items:

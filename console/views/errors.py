@@ -6,13 +6,16 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.template.loader import render_to_string
 
-from console import context
+from console import context, problems
+from console.api import errors as api_errors
 
 
 def _answer(
     request: HttpRequest, status: int, *, title: str, what: str, safe_to_do: str, icon: str = "triangle-alert"
 ) -> HttpResponse:
     request_id = getattr(request, "request_id", "")
+    if problems.is_api(request.path):
+        return api_errors.for_page(request, status, what)
     if request.headers.get("HX-Request"):
         # The page keeps what it shows; this line is all that is shown of the error.
         text = f"{what} {safe_to_do} Request {request_id}."
@@ -69,6 +72,8 @@ def not_found(request: HttpRequest, exception: Exception | None = None) -> HttpR
 
 def server_error(request: HttpRequest) -> HttpResponse:
     """Answer 500 without touching the database: it may be what is broken."""
+    if problems.is_api(request.path):
+        return problems.response(request, api_errors.unexpected())
     values: dict[str, object] = {
         "theme": context.theme_of(request),
         "navigation": [],
