@@ -3,9 +3,13 @@
 from django.urls import path, re_path
 
 from console.api import (
+    apply,
     calls,
     corpora,
+    definitions,
     journal,
+    prompts,
+    releases,
     runs,
     schema,
     searches,
@@ -21,6 +25,12 @@ urlpatterns = [
     path("runs/<str:run_id>/cancel", runs.CancelRun.as_view()),
     path("runs/<str:run_id>/retry", runs.RetryRun.as_view()),
     path("runs/<str:run_id>/steps/<path:path>/resolve", steps.ResolveStep.as_view()),
+    path("apply", apply.Apply.as_view()),
+    path("export", apply.Export.as_view()),
+    *definitions.addresses(),
+    path("prompts/<str:name>/render", prompts.RenderPrompt.as_view()),
+    path("releases", releases.Releases.as_view()),
+    path("deployments/<str:workflow>/<str:environment>", releases.Deployments.as_view()),
     path("corpora", corpora.Corpora.as_view()),
     path("corpora/<str:name>", corpora.OneCorpus.as_view()),
     path("corpora/<str:name>/search", searches.SearchCorpus.as_view()),
