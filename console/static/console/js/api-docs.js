@@ -4,7 +4,6 @@ const place = document.getElementById("api-docs");
 window.SwaggerUIBundle({
   url: place.dataset.schema,
   dom_id: "#api-docs",
-  deepLinking: true,
   docExpansion: "list",
   validatorUrl: null,
   requestInterceptor(request) {
