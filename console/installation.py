@@ -164,13 +164,13 @@ class Installation:
         self._home.write_runtime(self._runtime)
         web = self._python("web", _WEB, "manage.py", "web", "--host", options.host, "--port", str(web_port))
         alive = self._supervisor.start(web)
+        # The first page before all else: what follows takes every processor for a second or two.
+        self._await("web", partial(_await_page, options.host, web_port, alive))
         for number in range(1, options.workers + 1):
             grace_s = options.drain_grace_s + 10
             self._supervisor.start(
                 self._python(f"worker-{number}", _WORKERS, "manage.py", "worker", grace_s=grace_s)
             )
-        self._await("web", partial(_await_page, options.host, web_port, alive))
-        # After the first page: a model takes a processor for a second or two while it is read.
         if "local_llm_port" in self._runtime:
             port = str(self._runtime["local_llm_port"])
             self._supervisor.start(
