@@ -16,11 +16,12 @@ from django.db import transaction
 from providers.config import LOCAL
 from retrieval import corpora
 from retrieval.errors import RetrievalError
-from workflows import audit, saved
-from workflows.actor import Actor
+from workflows import audit, reserved, saved
+from workflows.actor import SYSTEM, Actor
 from workflows.errors import UnknownObject
 from workflows.models import Definition, DefinitionVersion, Release
 from workflows.releases import build, resolve
+from workflows.reserved import is_builtin
 from workflows.saved import Key, Saved
 from workflows.spec import documents, writing
 from workflows.spec.check import check
@@ -65,6 +66,7 @@ def apply(sources: Sequence[SourceText], *, actor: Actor, dry_run: bool = False)
         saved.one_writer_at_a_time()
         before = saved.load()
         errors = {*loaded.errors, *check(loaded.documents, catalog=before.catalog())}
+        errors |= _reserved(loaded.documents, actor)
         if errors:
             return Applied(errors=tuple(sorted(errors)))
         changes = tuple(_change(document, before) for document in loaded.documents)
@@ -112,10 +114,27 @@ def get(kind: str, name: str, version: int | None = None) -> DefinitionVersion:
 def newest(kind: str) -> tuple[DefinitionVersion, ...]:
     """Return the newest version of every definition of a kind, by name."""
     found = saved.load().versions
-    return tuple(found[key] for key in sorted(found) if key[0] == kind)
+    return tuple(found[key] for key in sorted(found) if key[0] == kind and not is_builtin(key[1]))
+
+
+def _reserved(batch: Sequence[Document], actor: Actor) -> set[SpecError]:
+    """What only the product itself may say: its own names, and its own functions."""
+    if actor == SYSTEM:
+        return set()
+    errors = set()
+    for document in batch:
+        if is_builtin(document.name):
+            message = f"names that begin with {reserved.PREFIX!r} belong to the product; choose another"
+            errors.add(document.where.error(("name",), message))
+        if document.kind == "Tool" and str(document.body.get("python", "")).startswith(reserved.FUNCTION):
+            message = f"functions of {reserved.FUNCTION!r} belong to the product; name one as package.module:function"
+            errors.add(document.where.error(("python",), message))
+    return errors
 
 
 def _wanted(key: Key, kinds: Sequence[str] | None, names: Sequence[str] | None) -> bool:
+    if is_builtin(key[1]):
+        return False
     return (not kinds or key[0] in kinds) and (not names or key[1] in names)
 
 

@@ -16,6 +16,8 @@ from providers.config import Route
 from providers.messages import Request, Response
 from retrieval import search as searches
 from retrieval.errors import RetrievalError
+from workflows import reserved
+from workflows.builtin import functions
 from workflows.engine import bundle, commit
 from workflows.engine.calls import Recorder
 from workflows.engine.commit import Claim
@@ -120,6 +122,8 @@ class LivePort:
         try:
             if tool.http is not None:
                 return self._http(tool, arguments, key)
+            if reserved.is_builtin(self.claim.workflow) and str(tool.python).startswith(reserved.FUNCTION):
+                return self._builtin(tool, arguments)
             return self._python(tool, arguments, key)
         except tool_errors.LeaseLost as lost:
             raise LeaseLost from lost
@@ -164,6 +168,14 @@ class LivePort:
             cancelled=self.cancelled,
             allowed=settings.TOOL_PYTHON,
         )
+
+    def _builtin(self, tool: Tool, arguments: Mapping[str, Json]) -> Json:
+        """Call a function of the product itself: only its own workflows can name one."""
+        name = str(tool.python).removeprefix(reserved.FUNCTION)
+        try:
+            return functions.call(name, arguments, functions.Here(run=self.claim.run, embed=self.embed))
+        finally:
+            connection.close()
 
     def _sending(self, key: str) -> bool:
         """Mark a `once` call as about to leave; the others may be repeated and need no mark."""

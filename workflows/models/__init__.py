@@ -5,6 +5,7 @@ from workflows.models.definitions import Definition, DefinitionVersion
 from workflows.models.journal import Call, JournalEvent, Lineage, Payload
 from workflows.models.releases import Deployment, Environment, Release
 from workflows.models.runs import Attempt, Run, StepRun
+from workflows.models.uploads import Upload
 from workflows.models.workers import ClockLease, Worker
 
 __all__ = [
@@ -22,5 +23,6 @@ __all__ = [
     "Release",
     "Run",
     "StepRun",
+    "Upload",
     "Worker",
 ]
