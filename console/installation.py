@@ -176,6 +176,7 @@ class Installation:
             self._supervisor.start(
                 self._python("llm", _MODELS, "-m", "providers.local.server", "--port", port)
             )
+        self._await("web", partial(_await_page, options.host, web_port, alive))
 
     def _python(self, name: str, rank: int, *arguments: str, grace_s: float = 10) -> Part:
         command = Command((sys.executable, *arguments), cwd=ROOT, env=self._environment())

@@ -2,55 +2,34 @@
 
 from __future__ import annotations
 
-import uuid
 from typing import Any
 
-import yaml
-from django.utils import timezone
-
-from workflows import database, payloads, runs
+from workflows import database, definitions, payloads, runs
 from workflows.actor import Actor
+from workflows.definitions import Applied
 from workflows.engine import clock, commit, execute
-from workflows.models import Definition, DefinitionVersion, Deployment, Environment, Release, Run, StepRun
+from workflows.models import Run, StepRun
+from workflows.releases import deployments
+from workflows.spec.documents import SourceText
 
 OPERATOR = Actor(kind="user", name="olga")
 
 
-def save(kind: str, text: str) -> tuple[str, int]:
-    """Save one document as a new version of its name."""
-    body = yaml.safe_load(text)
-    definition, _ = Definition.objects.get_or_create(kind=kind, name=body["name"])
-    definition.latest_version += 1
-    definition.save()
-    DefinitionVersion.objects.create(
-        definition=definition,
-        version=definition.latest_version,
-        content_hash=payloads.digest(body).hex(),
-        body=body,
-        created_by="test",
-    )
-    return definition.name, definition.latest_version
+def apply(*documents: str) -> Applied:
+    """Apply documents, each with its `kind`. They must be right."""
+    sources = [SourceText(f"{n}.yaml", text, "yaml") for n, text in enumerate(documents, 1)]
+    applied = definitions.apply(sources, actor=OPERATOR)
+    assert not applied.errors, "\n".join(str(error) for error in applied.errors)
+    return applied
 
 
-def deploy(workflow: str, **documents: str) -> str:
-    """Save a workflow with its documents (`prompts=`, `routes=`, `tools=`) and deploy it to production."""
-    kinds = {"prompts": "Prompt", "routes": "Route", "tools": "Tool", "corpora": "Corpus"}
-    manifest: dict[str, Any] = {group: {} for group in kinds}
-    for group, texts in documents.items():
-        for text in texts.split("\n---\n"):
-            name, version = save(kinds[group], text)
-            manifest[group][name] = version
-    name, version = save("Workflow", workflow)
-    manifest["workflow"] = [name, version]
-    release = Release.objects.create(
-        workflow=name, number=version, content_hash=uuid.uuid4().hex, manifest=manifest, created_by="test"
-    )
-    environment, _ = Environment.objects.get_or_create(name="production")
-    Deployment.objects.update_or_create(
-        workflow=name,
-        environment=environment,
-        defaults={"stable": release, "deployed_at": timezone.now(), "deployed_by": "test"},
-    )
+def deploy(workflow: str, *, tools: str = "", prompts: str = "", others: str = "") -> str:
+    """Apply a workflow with its documents and deploy it to production, whatever was there; return its name."""
+    texts = [f"kind: {kind}\n{text.strip()}" for kind, text in (("Tool", tools), ("Prompt", prompts)) if text]
+    applied = apply(*texts, *([others] if others else []), f"kind: Workflow\n{workflow.strip()}")
+    name = applied.plan[-1].name
+    for release in applied.releases:
+        deployments.deploy(name, environment="production", release=release.number, actor=OPERATOR)
     return name
 
 

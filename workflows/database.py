@@ -64,4 +64,4 @@ def call(function: str, *params: object) -> Any:
     """Call one of the stored functions and return its single value, jsonb parsed."""
     marks = ", ".join(f"${n}" for n in range(1, len(params) + 1))
     value = fetch_all(f"SELECT {function}({marks})", params)[0][0]
-    return json.loads(value) if isinstance(value, str) and value[:1] in "{[" else value
+    return json.loads(value) if isinstance(value, str) and value.startswith(("{", "[")) else value

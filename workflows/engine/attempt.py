@@ -114,7 +114,7 @@ def _act(trying: Attempt) -> Outcome:
         )
     if claim.settling:
         return _settle(trying)
-    sees = views.scope(claim, bundle.plan, step.reads, trying.known)
+    sees = views.scope(claim, bundle.plan, bundle.reads(step), trying.known)
     if step.when is not None and not templates.evaluate(step.when, sees):
         return Skipped()
     if isinstance(step.body, BranchBody):

@@ -18,6 +18,8 @@ from providers.config import Provider, Route
 from workflows import database
 from workflows.engine import plan as plans
 from workflows.spec import workflow as workflow_spec
+from workflows.spec.workflow import PromptBody, StepDef
+from workflows.spec.workflow_check import insert_names
 from workflows.tools.config import Tool
 
 PROVIDERS_FOR_S: Final = 2.0
@@ -32,7 +34,14 @@ class Bundle:
     routes: Mapping[str, Route]
     tools: Mapping[str, Tool]
     corpora: Mapping[str, Mapping[str, Any]]
+    inserts: Mapping[str, frozenset[str]]  # by prompt: the steps that its `insert` messages name
     versions: Mapping[str, int]  # "prompts/triage" → 3, for lineage
+
+    def reads(self, step: StepDef) -> frozenset[str]:
+        """Return the steps whose recorded state a step's expressions name, those in its prompt included."""
+        if isinstance(step.body, PromptBody):
+            return step.reads | self.inserts[step.body.prompt]
+        return step.reads
 
 
 @lru_cache(maxsize=256)
@@ -51,6 +60,10 @@ def load(release: int) -> Bundle:
         routes={ref: Route.from_document(body) for ref, body in documents["routes"].items()},
         tools={ref: Tool.from_document(body) for ref, body in documents["tools"].items()},
         corpora=documents["corpora"],
+        inserts={
+            ref: frozenset(step for names in insert_names(body) for step in names.steps)
+            for ref, body in documents["prompts"].items()
+        },
         versions={
             f"{group}/{ref}": number for group in _KINDS for ref, number in manifest.get(group, {}).items()
         },
@@ -103,6 +116,11 @@ _providers = _Providers()
 def providers() -> Mapping[str, Provider]:
     """Return the newest version of every provider document, by name."""
     return _providers.newest()
+
+
+def forget_providers() -> None:
+    """Look for provider documents anew at the next call."""
+    _providers.until = 0.0
 
 
 def _json(value: Any) -> Any:

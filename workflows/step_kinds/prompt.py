@@ -2,30 +2,33 @@
 
 from __future__ import annotations
 
-import json
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
 
-from providers.messages import Message, Request
+from providers import validation
+from providers.config import Route
+from providers.messages import Message, Request, Response
+from providers.validation import Checked, Problem
 from workflows.engine.bundle import Bundle
 from workflows.engine.outcomes import StepFailure
 from workflows.engine.port import Port
-from workflows.spec import schema as schemas
 from workflows.spec import templates
 from workflows.spec.workflow import PromptBody, StepDef
 from workflows.step_kinds.base import Acted, LeafKind, Scope, as_text
 
 Json = Any
+ROLES: Final = ("system", "user", "assistant")
 
 
 def prepare(step: StepDef, bundle: Bundle, scope: Scope) -> Json:
     """Render the prompt: variables from the step's `with`, messages from the pinned prompt version."""
     body = _body(step)
     prompt = bundle.prompts[body.prompt]
-    variables = templates.render(body.with_, scope)
+    variables = {**_defaults(prompt), **templates.render(body.with_, scope)}
     messages: list[Json] = []
     for message in prompt["messages"]:
         if "insert" in message:
-            messages.extend(templates.render(message["insert"], variables))
+            messages.extend(_inserted(templates.render(message["insert"], {**scope, **variables}), step))
         else:
             content = templates.render(message["content"], variables)
             messages.append({"role": message["role"], "content": as_text(content)})
@@ -40,39 +43,59 @@ def prepare(step: StepDef, bundle: Bundle, scope: Scope) -> Json:
     }
 
 
+def _defaults(prompt: Mapping[str, Json]) -> dict[str, Json]:
+    declared = prompt.get("variables", {})
+    return {name: schema["default"] for name, schema in declared.items() if "default" in schema}
+
+
+def _inserted(value: Json, step: StepDef) -> list[Json]:
+    """Check the history that `insert` gave. Raises: StepFailure."""
+    fits = isinstance(value, list) and all(
+        isinstance(each, dict) and each.get("role") in ROLES and isinstance(each.get("content"), str)
+        for each in value
+    )
+    if not fits:
+        raise StepFailure(
+            f"What step {step.id} inserts is no list of messages: each has a role ({', '.join(ROLES)}) and a content.",
+            error_class="input_invalid",
+        )
+    return [{"role": each["role"], "content": each["content"]} for each in value]
+
+
 def act(step: StepDef, bundle: Bundle, prepared: Json, port: Port) -> Acted:
     """Ask the route; without a schema the output is `{text}`, with one the value that fits it."""
-    route, schema = bundle.routes[prepared["route"]], prepared["output"]
-    messages = tuple(Message(role=m["role"], content=m["content"]) for m in prepared["messages"])
+    route: Route | None = bundle.routes[prepared["route"]]
+    problems: Sequence[Problem] = ()
     lineage = [("prompt", f"{prepared['prompt']}@{prepared['version']}")]
-    for left in range(_body(step).repair, -1, -1):
+    while route is not None:
+        response, checked = _ask(route, prepared, port, repair=_body(step).repair)
+        model = response.model_returned or response.model_requested
+        data = {"model": model, "finish": response.finish_reason}
+        if checked is None:
+            return Acted(output={"text": response.text}, lineage=lineage, data=data)
+        if checked.is_valid:
+            return Acted(output=checked.value, lineage=lineage, data=data)
+        problems = checked.problems
+        falls_back = "schema_invalid" in route.fallback_on
+        route = route.after(response.provider, response.model_requested) if falls_back else None
+    told = "; ".join(map(str, problems[:5]))
+    raise StepFailure(f"The answer does not fit the output schema: {told}", error_class="schema_invalid")
+
+
+def _ask(route: Route, prepared: Json, port: Port, *, repair: int) -> tuple[Response, Checked | None]:
+    """Ask, and ask again with what was wrong, as often as `repair` allows. Without a schema nothing is checked."""
+    messages = tuple(Message(role=m["role"], content=m["content"]) for m in prepared["messages"])
+    schema = prepared["output"]
+    while True:
         request = Request(messages=messages, params=prepared["params"], output_schema=schema)
         response = port.model(route, request)
-        data = {
-            "model": response.model_returned or response.model_requested,
-            "finish": response.finish_reason,
-        }
         if schema is None:
-            return Acted(output={"text": response.text}, lineage=lineage, data=data)
-        value, problems = _read(response.text, schema)
-        if not problems:
-            return Acted(output=value, lineage=lineage, data=data)
-        if not left:
-            raise StepFailure(
-                f"The answer does not fit the output schema: {'; '.join(problems[:5])}",
-                error_class="schema_invalid",
-            )
-        correction = Message(role="user", content="That does not fit: " + "; ".join(problems[:20]))
-        messages = (*messages, response.as_message(), correction)
-    raise AssertionError("unreachable")
-
-
-def _read(text: str, output: Json) -> tuple[Json, list[str]]:
-    try:
-        value = json.loads(text)
-    except ValueError as error:
-        return None, [f"it is not JSON ({error})"]
-    return value, [f"{path}: {message}" for path, message in schemas.errors(output, value)]
+            return response, None
+        checked = validation.check(response.text, schema)
+        if checked.is_valid or not repair:
+            return response, checked
+        repair -= 1
+        messages = (*messages, response.as_message(), validation.repair_message(checked.problems))
 
 
 def limit_s(step: StepDef, bundle: Bundle) -> float:

@@ -216,7 +216,7 @@ output: "{{ steps.b.output }}"
 
 def test_an_output_that_cannot_be_computed_fails_the_run_but_no_step() -> None:
     ended = run(
-        deploy('name: bad-output\nsteps: [{id: a, set: {v: 1}}]\noutput: "{{ steps.a.output.nope }}"')
+        deploy('name: bad-output\nsteps: [{id: a, set: {v: 0}}]\noutput: "{{ 1 / steps.a.output.v }}"')
     )
     assert ended.state == "failed"
     assert (ended.error or {})["class"] == "expression"
