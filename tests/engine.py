@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
+
+import yaml
 
 from workflows import database, definitions, payloads, runs
 from workflows.actor import Actor
 from workflows.definitions import Applied
 from workflows.engine import clock, commit, execute
-from workflows.models import Run, StepRun
+from workflows.models import Definition, DefinitionVersion, Run, StepRun
 from workflows.releases import deployments
-from workflows.spec.documents import SourceText
+from workflows.spec.documents import SourceText, content_hash
 
 OPERATOR = Actor(kind="user", name="olga")
 
@@ -25,12 +28,25 @@ def apply(*documents: str) -> Applied:
 
 def deploy(workflow: str, *, tools: str = "", prompts: str = "", others: str = "") -> str:
     """Apply a workflow with its documents and deploy it to production, whatever was there; return its name."""
-    texts = [f"kind: {kind}\n{text.strip()}" for kind, text in (("Tool", tools), ("Prompt", prompts)) if text]
-    applied = apply(*texts, *([others] if others else []), f"kind: Workflow\n{workflow.strip()}")
+    texts = [_of_kind(kind, text) for kind, text in (("Tool", tools), ("Prompt", prompts)) if text]
+    applied = apply(*texts, *([others] if others else []), _of_kind("Workflow", workflow))
     name = applied.plan[-1].name
     for release in applied.releases:
         deployments.deploy(name, environment="production", release=release.number, actor=OPERATOR)
     return name
+
+
+def _of_kind(kind: str, text: str) -> str:
+    return json.dumps({"kind": kind, **yaml.safe_load(text)})
+
+
+def save(kind: str, text: str) -> None:
+    """Save a document without what follows from it: no release, no deployment."""
+    body = yaml.safe_load(text)
+    definition = Definition.objects.create(kind=kind, name=body["name"], latest_version=1)
+    DefinitionVersion.objects.create(
+        definition=definition, version=1, content_hash=content_hash(body), body=body, created_by="test"
+    )
 
 
 def start(workflow: str, **given: Any) -> Run:
