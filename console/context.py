@@ -31,6 +31,7 @@ NAVIGATION: tuple[tuple[str, tuple[Entry, ...]], ...] = (
         (
             Entry("Workflows", "workflow", "workflows", "definitions.view"),
             Entry("Prompts", "file-text", "prompts", "definitions.view"),
+            Entry("Corpora", "database", "corpora", "corpora.view"),
         ),
     ),
 )

@@ -3,7 +3,7 @@
 from django.urls import URLPattern, URLResolver, include, path, re_path
 
 from console.api import health, schema
-from console.views import prompts, run, run_actions, runs, session, start, step, workflows
+from console.views import corpora, prompts, run, run_actions, runs, session, start, step, workflows
 
 handler400 = "console.views.errors.bad_request"
 handler403 = "console.views.errors.permission_denied"
@@ -27,6 +27,8 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("workflows/", workflows.index, name="workflows"),
     path("workflows/<str:name>/", workflows.detail, name="workflow"),
     path("workflows/<str:name>/start/", start.form, name="start"),
+    path("corpora/", corpora.index, name="corpora"),
+    path("corpora/<str:name>/", corpora.detail, name="corpus"),
     path("prompts/", prompts.index, name="prompts"),
     path("prompts/<str:name>/", prompts.detail, name="prompt"),
     path("api/v1/", include("console.api.urls")),

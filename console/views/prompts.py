@@ -5,10 +5,11 @@ from __future__ import annotations
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 
+from console import formats
 from console.access import requires
-from console.drawing import json_text
 from console.views.versions import chosen_version
 from workflows.queries import definitions
+from workflows.spec import writing
 
 
 @requires("definitions.view")
@@ -31,7 +32,7 @@ def detail(request: HttpRequest, name: str) -> HttpResponse:
         "versions": versions,
         "shown": shown,
         "prompt_messages": shown.body.get("messages", []),
-        "rest": json_text.highlight(json_text.serialise(rest)) if rest else "",
+        "rest": formats.printable(writing.dump([rest])) if rest else "",
         "used_by": definitions.used_by(name),
     }
     return render(request, "prompts/page.html", context)

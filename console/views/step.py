@@ -25,6 +25,7 @@ from workflows.queries import run_page
 from workflows.queries.run_page import AttemptView, StepView, Value
 
 _WHOLE: Final = 64 * 1024  # characters that are shown at once
+_NAME: Final = re.compile("[a-z][a-z0-9-]{0,62}")
 _CUT: Final = 8 * 1024  # of a longer value
 
 
@@ -103,6 +104,7 @@ def inspector(run: Run, steps: Sequence[StepView], chosen: StepView, *, attempt:
         "error": (current.error if current and current.error else chosen.error) or None,
         "effect": run_summary.effect_of_retry(chosen),
         "asked": asked,
+        "prompt_name": document_name(asked.get("prompt")),
         "prompt_messages": _messages(asked, shown) if chosen.kind == "prompt" else [],
         "output_text": _text_output(chosen),
         "input_block": block(given, run.id, chosen.input_hash),
@@ -252,13 +254,21 @@ def _parts(parts: Sequence[tuple[str, str, float]]) -> list[dict[str, Any]]:
     return placed
 
 
+def document_name(reference: object) -> str:
+    """Return the name in a reference such as `triage@3`; of anything else nothing, which leads nowhere."""
+    name = reference.partition("@")[0] if isinstance(reference, str) else ""
+    return name if _NAME.fullmatch(name) else ""
+
+
 def search_of(step: StepView) -> dict[str, Any]:
     """Return what a search was asked and what it found."""
     asked = run_page.value_of(step.input_hash).value
     found = run_page.value_of(step.output_hash)
     answer = found.value if isinstance(found.value, dict) else {}
+    asked = asked if isinstance(asked, dict) else {}
     return {
-        "search": asked if isinstance(asked, dict) else {},
+        "search": asked,
+        "corpus_name": document_name(asked.get("corpus")),
         "snapshot": answer.get("snapshot"),
         "passages": [chunk for chunk in answer.get("chunks", []) if isinstance(chunk, dict)],
         "search_problem": found.problem,

@@ -6,10 +6,11 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils import timezone
 
+from console import formats
 from console.access import requires
-from console.drawing import json_text
 from console.views.versions import chosen_version
 from workflows.queries import definitions, run_page
+from workflows.spec import writing
 
 
 @requires("definitions.view")
@@ -30,7 +31,7 @@ def detail(request: HttpRequest, name: str) -> HttpResponse:
         "definition": definition,
         "versions": versions,
         "shown": shown,
-        "body": json_text.highlight(json_text.serialise(shown.body)),
+        "body": formats.printable(writing.dump([shown.body])),
         "steps": [
             {"id": step_id, "keys": _does(step)} for step_id, step in run_page.find_steps(shown.body).items()
         ],

@@ -174,10 +174,10 @@ def page(chosen: RunFilter, *, after: str = "", before: str = "", limit: int = P
 def _rows(runs: list[Run]) -> tuple[RunRow, ...]:
     progress = _progress([run.id for run in runs])
     current = _current_steps([run.id for run in runs if run.state not in {"succeeded", "cancelled"}])
-    results = _summaries({run.id: run.output_hash for run in runs if run.state == "succeeded"})
+    results = _small_values({run.id: run.output_hash for run in runs if run.state == "succeeded"})
     named = titles(runs)
     return tuple(
-        _row(run, named[run.id], progress.get(run.id, {}), current.get(run.id), results.get(run.id, ""))
+        _row(run, named[run.id], progress.get(run.id, {}), current.get(run.id), summary(results.get(run.id)))
         for run in runs
     )
 
@@ -269,17 +269,23 @@ def _current_steps(run_ids: list[str]) -> dict[str, StepRun]:
 
 
 def titles(runs: Sequence[Run]) -> dict[str, str]:
-    """Name each run: its title, else its input in a few words, else its id."""
-    told = _summaries({run.id: run.input_hash for run in runs if not run.title})
-    return {run.id: run.title or told.get(run.id) or run.id for run in runs}
+    """Name each run: its title, else the longest text of its input, else its id."""
+    asked = _small_values({run.id: run.input_hash for run in runs if not run.title})
+    told = {name: max(_texts(value), key=len, default="") for name, value in asked.items()}
+    return {run.id: run.title or summary(told.get(run.id)) or run.id for run in runs}
 
 
-def _summaries(hashes: Mapping[str, bytes | memoryview | None]) -> dict[str, str]:
-    """Say values in a few words, where they are small enough to be read for a list."""
+def _texts(value: object) -> Iterable[str]:
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else [value]
+    return [text for text in inner if isinstance(text, str)]
+
+
+def _small_values(hashes: Mapping[str, bytes | memoryview | None]) -> dict[str, Any]:
+    """Return payloads, where they are small enough to be read for a list."""
     keys = {name: bytes(key) for name, key in hashes.items() if key is not None}
     small = Payload.objects.filter(hash__in=keys.values(), size__lte=_SUMMARY_BYTES)
     values = payloads.load([bytes(key) for key in small.values_list("hash", flat=True)])
-    return {name: summary(values[key.hex()]) for name, key in keys.items() if key.hex() in values}
+    return {name: values[key.hex()] for name, key in keys.items() if key.hex() in values}
 
 
 def summary(value: object) -> str:

@@ -86,8 +86,19 @@ on("htmx:config:request", (event) => {
   keep.split(" ").forEach((name) => { if (here.has(name)) event.detail.ctx.request.body?.set?.(name, here.get(name)); });
 });
 
-on("htmx:after:swap", () => {
+/* Without a step in the address the inspector follows what the page puts first: what runs, then what failed. */
+function follow() {
+  const row = one('.step-row[aria-selected="true"]', grid());
+  const inspector = one("#inspector");
+  const shown = one("[data-shows]", inspector)?.dataset.shows;
+  if (!row || inspector.hidden || isPhone() || row.dataset.step === shown) return;
+  if (new URLSearchParams(location.search).has("step")) return;
+  inspect(`?step=${encodeURIComponent(row.dataset.step)}`);
+}
+
+on("htmx:after:swap", (event) => {
   if (!grid()) return;
+  if (event.target.id === "run") follow();
   folds.forEach((open, id) => {
     const row = document.getElementById(id);
     if (row?.hasAttribute("aria-expanded") && !row.hidden) fold(row, open);
