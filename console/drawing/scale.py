@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from math import ceil, floor
 
 Span = tuple[float, float]
 
@@ -42,8 +43,7 @@ class Scale:
         busy = self.length_s - sum(end - start for start, end in self.folds)
         step = next((s for s in _TICK_STEPS if busy / s <= _TICKS), _TICK_STEPS[-1])
         found: list[tuple[float, float]] = []
-        for number in range(int(self.length_s / step) + 1):
-            second = number * step
+        for second in self._multiples(step):
             place = self.at(second)
             if any(
                 self.at(start) - _FOLD_ROOM < place < self.at(end) + _FOLD_ROOM for start, end in self.folds
@@ -52,6 +52,13 @@ class Scale:
             if not found or place - found[-1][1] >= 100 / _TICKS / 2:
                 found.append((second, place))
         return found
+
+    def _multiples(self, step: float) -> Iterator[float]:
+        """Walk the round moments outside the folds: inside them there may be millions."""
+        for low, high in pairwise(self.edges):
+            if (low, high) not in self.folds:
+                for number in range(ceil(low / step), floor(high / step) + 1):
+                    yield number * step
 
 
 def idle(busy: Iterable[Span], *, length_s: float) -> tuple[Span, ...]:
@@ -68,6 +75,8 @@ def idle(busy: Iterable[Span], *, length_s: float) -> tuple[Span, ...]:
 def build(length_s: float, folds: Sequence[Span] = ()) -> Scale:
     """Make the scale of a run that took `length_s`, with these stretches folded to a narrow strip each."""
     length_s = max(length_s, 0.001)
+    if sum(end - start for start, end in folds) > length_s - 0.001:
+        folds = ()  # nothing ran at all: there is nothing to make room for
     edges = sorted({0.0, length_s, *(moment for fold in folds for moment in fold)})
     folded = set(folds)
     busy = length_s - sum(end - start for start, end in folds)

@@ -21,6 +21,7 @@ _MIN_WIDTH = 0.35  # per cent of the lane, so that a step of 2 ms stays visible
 CHUNK = 50  # rows that the browser lays out together
 FULL = 1000  # up to here every row is in the page, so that the browser's own search finds it
 FIRST, LAZY = 300, 200
+_LAST_LABEL = 93  # per cent; further right a time would be cut off
 _OVERVIEW_HEIGHT, _OVERVIEW_LANES, _OVERVIEW_BARS = 34, 6, 400
 _SETTLED_BAD = frozenset({"failed", "unknown"})
 _SPOILT = frozenset({"failed", "lost", "interrupted"})
@@ -172,6 +173,7 @@ def axis(scale: Scale) -> SafeString:
         f'<text class="{"minor" if number % 2 else ""}" x="{place:.2f}%" y="17" dx="{4 if place else 0}">'
         f"{formats.duration(second) if second else '0 s'}</text>"
         for number, (second, place) in enumerate(scale.ticks())
+        if place <= _LAST_LABEL
     )
     folds = "".join(
         f'<text class="fold-text" x="{min((scale.at(low) + scale.at(high)) / 2, 100):.2f}%" y="17" '

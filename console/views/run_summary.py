@@ -10,10 +10,10 @@ from decimal import Decimal
 from console import formats
 from workflows import states
 from workflows.models import Call, Run
+from workflows.queries.run_list import CONTAINERS
 from workflows.queries.run_page import StepView
 
-_CONTAINERS = frozenset({"map", "branch", "loop"})
-_REPEATABLE = _CONTAINERS | {"prompt", "retrieve", "set"}
+_REPEATABLE = frozenset({*CONTAINERS, "prompt", "retrieve", "set"})
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ def figures(run: Run, steps: Sequence[StepView], calls: Sequence[Call], *, now: 
     """Return the strip of a run; sums are taken over its steps while it goes on."""
     first_level = [step for step in steps if step.parent_id is None]
     done = sum(step.state in states.STEP_DONE for step in first_level)
-    retries = sum(max(len(step.attempts) - 1, 0) for step in steps if step.kind not in _CONTAINERS)
+    retries = sum(max(len(step.attempts) - 1, 0) for step in steps if step.kind not in CONTAINERS)
     losses = sum(step.losses for step in steps)
     started = run.started_at or run.created_at
     duration = formats.duration(((run.ended_at or now) - started).total_seconds())
@@ -132,10 +132,10 @@ def _failed(run: Run, steps: Sequence[StepView]) -> Alert:
 
 
 def effect_of_retry(step: StepView) -> str:
-    """Say what is known about the effect of a failed step, and of trying it again."""
+    """Say what trying a failed step again would do."""
     if step.kind in _REPEATABLE:
         return "It changes nothing outside; a retry is safe."
-    return "Its effect is not confirmed; a retry reuses the same idempotency key."
+    return "A retry sends it again under the same idempotency key."
 
 
 def _sentence(text: str) -> str:
@@ -145,12 +145,13 @@ def _sentence(text: str) -> str:
 
 def first_to_look_at(steps: Sequence[StepView]) -> StepView | None:
     """Return the step that the page opens with: what failed, else what runs, else the first model call."""
-    leaves = [step for step in steps if step.kind not in _CONTAINERS]
+    leaves = [step for step in steps if step.kind not in CONTAINERS]
     for wanted in ("unknown", "failed", "running", "waiting"):
         found = next((step for step in leaves if step.state == wanted), None)
         if found:
             return found
-    first_level = [step for step in steps if step.parent_id is None]
-    return next(
-        (step for step in first_level if step.kind == "prompt"), first_level[0] if first_level else None
-    )
+    ran = [step for step in steps if step.parent_id is None and step.attempts]
+    calls = [step for step in ran if step.kind == "prompt"]
+    if ran:
+        return (calls or ran)[-1]
+    return steps[0] if steps else None

@@ -22,6 +22,7 @@ from console.views import run_summary
 from workflows import payloads
 from workflows.models import Call, Run
 from workflows.queries import run_page
+from workflows.queries.run_list import CONTAINERS
 from workflows.queries.run_page import AttemptView, StepView, Value
 
 _WHOLE: Final = 64 * 1024  # characters that are shown at once
@@ -99,7 +100,10 @@ def inspector(run: Run, steps: Sequence[StepView], chosen: StepView, *, attempt:
     return {
         "step": chosen,
         "kind": looks.kind_look(chosen.kind),
-        "attempts": [_attempt_tab(each, current, run, chosen) for each in chosen.attempts],
+        # Those of a container only lay it out and collect it.
+        "attempts": [
+            _attempt_tab(each, current, chosen) for each in chosen.attempts if chosen.kind not in CONTAINERS
+        ],
         "attempt": current,
         "error": (current.error if current and current.error else chosen.error) or None,
         "effect": run_summary.effect_of_retry(chosen),
@@ -140,7 +144,7 @@ def _attempt(step: StepView, asked: str) -> AttemptView | None:
     return step.attempts[-1] if step.attempts else None
 
 
-def _attempt_tab(each: AttemptView, current: AttemptView | None, run: Run, step: StepView) -> dict[str, Any]:
+def _attempt_tab(each: AttemptView, current: AttemptView | None, step: StepView) -> dict[str, Any]:
     epochs = {attempt.epoch for attempt in step.attempts}
     name = f"{each.epoch}.{each.number}" if len(epochs) > 1 else str(each.number)
     lasted = (each.ended_at - each.started_at).total_seconds() if each.ended_at else None

@@ -7,6 +7,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page
 
 from tests import example_runs, factories
+from tests.db.retrieval import fixtures
 
 RULES = ["wcag2a", "wcag2aa", "wcag21aa", "wcag22aa", "best-practice"]
 SIZES = {"desktop": (1440, 900), "phone": (390, 844)}
@@ -30,6 +31,8 @@ PAGES = {
     "workflows": "/workflows/",
     "workflow": "/workflows/docs-assistant/",
     "start": "/workflows/docs-assistant/start/",
+    "corpora": "/corpora/",
+    "corpus": "/corpora/handbook/?q=leave&mode=text",
     "prompts": "/prompts/",
     "prompt": "/prompts/answer/",
 }
@@ -43,6 +46,8 @@ def _examples() -> None:
     example_runs.running_run(number=3)
     example_runs.unknown_run(number=4)
     example_runs.map_run(30, failed=[4], number=5)
+    fixtures.make_corpus("handbook")
+    fixtures.publish("handbook", {"leave.md": "Thirty days of leave a year."})
 
 
 def _violations(page: Page) -> list[str]:

@@ -17,7 +17,7 @@ def test_the_head_says_what_failed_and_what_is_known_about_its_effect(operator: 
     page = operator.get(f"/runs/{made.run.id}/").content.decode()
     assert "route/notify</a>" not in page.split('class="alert')[0]
     assert "route/notify failed after 3 attempts" in page
-    assert "Its effect is not confirmed; a retry reuses the same idempotency key." in page
+    assert "A retry sends it again under the same idempotency key." in page
     assert "Workers lost" in page
 
 

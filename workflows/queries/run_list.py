@@ -32,7 +32,7 @@ from workflows.models import Definition, JournalEvent, Payload, Run, StepRun
 PAGE: Final = 50
 _SUMMARY_BYTES: Final = 4096  # larger outputs are not read for a list
 _SUMMARY_CHARS: Final = 90
-_CONTAINERS: Final = ("map", "branch", "loop")
+CONTAINERS: Final = ("map", "branch", "loop")
 
 
 class CursorError(ValueError):
@@ -259,7 +259,7 @@ def _current_steps(run_ids: list[str]) -> dict[str, StepRun]:
             superseded=False,
             state__in=["unknown", "failed", "running", "waiting", "ready"],
         )
-        .exclude(kind__in=_CONTAINERS)
+        .exclude(kind__in=CONTAINERS)
         .alias(rank=_RANK)
         .order_by("run_id", "rank", "ordinal", "id")
         .distinct("run_id")
@@ -276,8 +276,11 @@ def titles(runs: Sequence[Run]) -> dict[str, str]:
 
 
 def _texts(value: object) -> Iterable[str]:
-    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else [value]
-    return [text for text in inner if isinstance(text, str)]
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict | list):
+        for inner in value.values() if isinstance(value, dict) else value:
+            yield from _texts(inner)
 
 
 def _small_values(hashes: Mapping[str, bytes | memoryview | None]) -> dict[str, Any]:

@@ -1,0 +1,180 @@
+"""Pages of workflows, prompts and corpora, and starting a run from its form."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+from django.test import Client
+from pytest_django import DjangoAssertNumQueries
+
+from tests import engine, example_runs, factories
+from workflows import payloads
+from workflows.models import AuditEntry, Run
+
+WORKFLOW = """
+name: ask
+input:
+  type: object
+  required: [question]
+  properties:
+    question: {type: string, minLength: 3}
+    count: {type: integer, maximum: 5}
+steps:
+  - {id: keep, set: {said: "{{ input.question }}"}}
+output: {said: "{{ steps.keep.output.said }}"}
+"""
+
+
+@pytest.fixture
+def ask(db: None) -> str:
+    return engine.deploy(WORKFLOW)
+
+
+def _form(client: Client, **fields: str) -> Any:
+    page = client.get("/workflows/ask/start/").content.decode()
+    key = re.search(r'name="key" value="(\w+)"', page)
+    assert key
+    return client.post("/workflows/ask/start/", {"key": key[1], **fields})
+
+
+def test_a_form_that_fits_starts_a_run(operator: Client, ask: str) -> None:
+    answer = _form(operator, **{"input.question": "Why?", "input.count": "2", "title": "Asked by hand"})
+    run = Run.objects.get()
+    assert answer["Location"] == f"/runs/{run.id}/"
+    assert (run.title, run.trigger, run.created_by) == ("Asked by hand", "console", "otto")
+    assert payloads.load_one(run.input_hash) == {"question": "Why?", "count": 2}
+
+
+def test_sending_a_form_twice_starts_one_run(operator: Client, ask: str) -> None:
+    sent = {"key": "a" * 32, "input.question": "Why?"}
+    first, second = (operator.post("/workflows/ask/start/", sent) for _ in range(2))
+    assert first["Location"] == second["Location"]
+    assert Run.objects.count() == 1
+
+
+def test_what_does_not_fit_is_told_at_its_field_and_nothing_typed_is_lost(operator: Client, ask: str) -> None:
+    answer = _form(operator, **{"input.question": "x", "input.count": "9", "title": "Kept <b>"})
+    page = answer.content.decode()
+    assert answer.status_code == 422
+    assert "2 fields need a look" in page
+    assert 'value="9"' in page
+    assert "Kept &lt;b&gt;" in page
+    assert not Run.objects.exists()
+
+
+def test_what_cannot_be_stored_is_refused_in_words(operator: Client, ask: str) -> None:
+    answer = _form(
+        operator, **{"input.question": "NUL \x00 and half \ud83d".encode("utf-8", "replace").decode()}
+    )
+    assert answer.status_code in {302, 422}
+    assert operator.get("/runs/").status_code == 200
+
+
+def test_an_earlier_input_fills_the_form(operator: Client, ask: str) -> None:
+    _form(operator, **{"input.question": "Why is that?"})
+    run = Run.objects.get()
+    again = operator.get(f"/runs/{run.id}/again/")
+    assert "Why is that?" in operator.get(again["Location"]).content.decode()
+    for other in ("r_none", "%00"):
+        assert operator.get(f"/workflows/ask/start/?like={other}").status_code == 200
+
+
+def test_a_workflow_without_a_release_has_no_form(operator: Client) -> None:
+    factories.definition("Workflow", "draft", {"name": "draft", "steps": []})
+    assert operator.get("/workflows/draft/start/").status_code == 404
+    assert b"This workflow has no release yet." in operator.get("/workflows/draft/").content
+
+
+def test_cancelling_stops_the_run_and_is_written_down(operator: Client, ask: str) -> None:
+    _form(operator, **{"input.question": "Why?"})
+    run = Run.objects.get()
+    assert b"Cancel this run?" in operator.get(f"/runs/{run.id}/cancel/").content
+    operator.post(f"/runs/{run.id}/cancel/", {"reason": "by mistake"})
+    run.refresh_from_db()
+    assert run.state == "cancelled"
+    assert AuditEntry.objects.get(action="run.cancel").reason == "by mistake"
+    refused = operator.post(f"/runs/{run.id}/cancel/", {})
+    assert refused.status_code == 409
+    assert b"only a run that goes on can be cancelled" in refused.content
+
+
+def test_a_cancelled_run_can_be_retried_and_ends_well(operator: Client, ask: str) -> None:
+    _form(operator, **{"input.question": "Why?"})
+    run = Run.objects.get()
+    assert operator.post(f"/runs/{run.id}/retry/", {}).status_code == 409
+    operator.post(f"/runs/{run.id}/cancel/", {})
+    answer = operator.post(f"/runs/{run.id}/retry/", {"reason": "after all"}, headers={"HX-Request": "true"})
+    assert (answer.status_code, answer["HX-Redirect"]) == (204, f"/runs/{run.id}/")
+    run.refresh_from_db()
+    assert run.state == "running"
+
+
+def test_settling_asks_for_a_reason_and_says_when_it_is_too_late(operator: Client) -> None:
+    made = example_runs.unknown_run()
+    address = f"/runs/{made.run.id}/resolve/"
+    assert b"What became of" in operator.get(f"{address}?step=notify").content
+    sent = {"step": "notify", "action": "supply", "output": "{", "reason": ""}
+    answer = operator.post(address, sent)
+    assert answer.status_code == 409
+    assert b"Not JSON" in answer.content
+    assert b"goes to the audit log" in answer.content
+    gone = operator.post(address, {"step": "search", "action": "skip", "reason": "why not"})
+    assert b"only a step whose outcome is unknown can be resolved" in gone.content
+
+
+def test_a_viewer_may_look_and_nothing_else(viewer: Client) -> None:
+    made = example_runs.running_run()
+    page = viewer.get(f"/runs/{made.run.id}/").content.decode()
+    assert "Cancelling a run needs the role operator" in page
+    for tail in ("cancel", "retry", "resolve", "again"):
+        answer = viewer.post(f"/runs/{made.run.id}/{tail}/", {"reason": "x"})
+        assert answer.status_code == 403
+        assert b"Ask an admin for it." in answer.content
+    assert viewer.post("/workflows/docs-assistant/start/", {}).status_code == 403
+
+
+def test_workflows_show_their_figures(operator: Client) -> None:
+    example_runs.succeeded_run()
+    example_runs.failed_run()
+    page = operator.get("/workflows/").content.decode()
+    assert "50.0%" in page
+
+
+def test_a_definition_is_shown_as_its_author_wrote_it(operator: Client) -> None:
+    factories.release()
+    page = operator.get("/workflows/docs-assistant/").content.decode()
+    assert page.index("name: docs-assistant") < page.index("required: [question]") < page.index("steps:")
+    assert "prompt classify" in page
+
+
+def test_a_prompt_shows_each_of_its_versions(operator: Client) -> None:
+    factories.prompts()
+    assert b"temperature: 0" in operator.get("/prompts/answer/").content
+    assert b"temperature: 1" in operator.get("/prompts/answer/?version=1").content
+    for wrong in ("3", "x", "0", "%00"):
+        assert operator.get(f"/prompts/answer/?version={wrong}").status_code == 404
+
+
+@pytest.mark.parametrize(
+    "path", ["workflows/none", "prompts/none", "corpora/none", "workflows/%00", "corpora/%00"]
+)
+def test_what_does_not_exist_is_a_plain_404(operator: Client, path: str) -> None:
+    assert operator.get(f"/{path}/").status_code == 404
+
+
+@pytest.mark.parametrize("path", ["/workflows/", "/prompts/", "/corpora/"])
+def test_an_empty_list_says_how_to_begin(operator: Client, path: str) -> None:
+    assert b"yet" in operator.get(path).content
+
+
+@pytest.mark.parametrize(("path", "most"), [("/workflows/", 6), ("/prompts/", 4), ("/corpora/", 5)])
+def test_lists_take_the_same_queries_whatever_they_show(
+    operator: Client, django_assert_max_num_queries: DjangoAssertNumQueries, path: str, most: int
+) -> None:
+    factories.prompts()
+    factories.release()
+    factories.release(factories.DIGEST)
+    with django_assert_max_num_queries(most):
+        operator.get(path)
