@@ -159,24 +159,29 @@ class Installation:
             self._say(f"Port {options.port} is taken: using {web_port}.")
         self._runtime["web_url"] = f"http://{options.host}:{web_port}/"
         if local_models_installed():
-            llm_port = free_port(self._known_port("local_llm_port"), tries=1000)
-            self._runtime |= {"local_llm_url": f"http://127.0.0.1:{llm_port}/v1", "local_llm_port": llm_port}
+            self._reserve("local_llm", path="/v1")
+        if options.demo:
+            self._reserve("demo_desk")
         self._home.write_runtime(self._runtime)
         web = self._python("web", _WEB, "manage.py", "web", "--host", options.host, "--port", str(web_port))
         alive = self._supervisor.start(web)
         # The first page before all else: what follows takes every processor for a second or two.
         self._await("web", partial(_await_page, options.host, web_port, alive))
-        for number in range(1, options.workers + 1):
-            grace_s = options.drain_grace_s + 10
-            self._supervisor.start(
-                self._python(f"worker-{number}", _WORKERS, "manage.py", "worker", grace_s=grace_s)
-            )
-        if "local_llm_port" in self._runtime:
-            port = str(self._runtime["local_llm_port"])
-            self._supervisor.start(
-                self._python("llm", _MODELS, "-m", "providers.local.server", "--port", port)
-            )
-        self._await("web", partial(_await_page, options.host, web_port, alive))
+        self._start_workers()
+        for name, module in (("local_llm", "providers.local.server"), ("demo_desk", "console.demo.desk")):
+            if port := self._runtime.get(f"{name}_port"):
+                self._supervisor.start(self._python(name, _MODELS, "-m", module, "--port", str(port)))
+
+    def _start_workers(self) -> None:
+        grace_s = self._options.drain_grace_s + 10
+        for number in range(1, self._options.workers + 1):
+            worker = self._python(f"worker-{number}", _WORKERS, "manage.py", "worker", grace_s=grace_s)
+            self._supervisor.start(worker)
+
+    def _reserve(self, name: str, *, path: str = "") -> None:
+        """Choose a port for a server of ours, the last one if it is free, and write its address down."""
+        port = free_port(self._known_port(f"{name}_port"), tries=1000)
+        self._runtime |= {f"{name}_url": f"http://127.0.0.1:{port}{path}", f"{name}_port": port}
 
     def _python(self, name: str, rank: int, *arguments: str, grace_s: float = 10) -> Part:
         command = Command((sys.executable, *arguments), cwd=ROOT, env=self._environment())
@@ -187,7 +192,7 @@ class Installation:
 
     def _load_demo(self) -> None:
         """Apply the demo's definitions. That it fails is said, and stops nothing."""
-        if not self._options.demo or find_spec("console.demo") is None:
+        if not self._options.demo:
             return
         status, _ = self._run_once("demo", "manage.py", "demo")
         if status:

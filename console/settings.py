@@ -291,5 +291,9 @@ CORPUS_ROOTS = _folders("INTERLOCK_CORPUS_ROOTS")
 UPLOAD_MAX_BYTES = int(_number("INTERLOCK_UPLOAD_MAX_MB", 64, low=1, high=4096)) * 1024 * 1024
 # This machine's own model, an OpenAI-compatible server, where `manage.py up` runs one.
 LOCAL_LLM_URL = _text("INTERLOCK_LOCAL_LLM_URL") or _runtime.get("local_llm_url", "")
+# The demo's own tool server on loopback, where `manage.py up` runs one.
+DEMO_DESK_URL = _text("INTERLOCK_DEMO_DESK_URL") or _runtime.get("demo_desk_url", "")
+if DEMO_DESK_URL:
+    TOOL_ALLOW = [*TOOL_ALLOW, urlsplit(DEMO_DESK_URL).netloc]
 # Fault points of the engine (`after_claim:kill`), for the chaos tests only.
 FAULTS = _words("INTERLOCK_FAULTS")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from celery import shared_task
-from celery.signals import worker_ready, worker_shutting_down
+from celery.signals import celeryd_after_setup, worker_shutting_down
 
 from workflows.engine import dispatch, execute, lifecycle
 from workflows.engine.leases import process
@@ -15,9 +17,10 @@ def ring(step: int) -> None:
     execute.work()
 
 
-@worker_ready.connect
-def _start(sender: object, **_: object) -> None:
-    lifecycle.start(process, threads=sender.controller.concurrency)  # type: ignore[attr-defined]
+# Not `worker_ready`, which waits for the broker: heartbeat and clock do without it.
+@celeryd_after_setup.connect
+def _start(instance: Any, **_: object) -> None:
+    lifecycle.start(process, threads=instance.concurrency)
 
 
 @worker_shutting_down.connect
