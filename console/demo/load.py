@@ -123,13 +123,8 @@ def with_provider(offer: Outside) -> str:
         "credential": f"env:{offer.key}",
         "models": [{"name": offer.model, "context_tokens": offer.context_tokens, "price": offer.price}],
     }
-    route = {"kind": "Route", "name": f"demo-{offer.name}", "targets": [f"{offer.name}/{offer.model}"]}
-    local = (
-        text()
-        .replace(LOCAL_ROUTE, route["name"])
-        .replace("name: docs-assistant", f"name: docs-assistant-{offer.name}")
-    )
-    assistant = next(
-        body for body in yaml.safe_load_all(local) if body["name"] == f"docs-assistant-{offer.name}"
-    )
+    route_name, name = f"demo-{offer.name}", f"docs-assistant-{offer.name}"
+    route = {"kind": "Route", "name": route_name, "targets": [f"{offer.name}/{offer.model}"]}
+    theirs = text().replace(LOCAL_ROUTE, route_name).replace("name: docs-assistant", f"name: {name}")
+    assistant = next(body for body in yaml.safe_load_all(theirs) if body["name"] == name)
     return yaml.safe_dump_all([provider, route, assistant], sort_keys=False)

@@ -15,32 +15,44 @@ from workflows.payloads import Batch, clean_text
 
 
 class Recorder:
-    """Writes the calls of one attempt."""
+    """Writes the calls of one attempt, numbered on from those of earlier attempts of the step.
+
+    The gateway numbers the calls of one request; a step may make several requests.
+    """
 
     def __init__(self, claim: Claim) -> None:
         self.claim = claim
-        self.rows: dict[int, int] = {}  # call number → row id
+        self.made: int | None = None
+        self.open: dict[int, int] = {}  # the gateway's number → row id
         self.done_calls: list[CallRecord] = []
 
+    def first_number(self) -> int:
+        """Return how many calls this step has made so far, in all its attempts."""
+        if self.made is None:
+            self.made = 0 if self.claim.number == 1 else _earlier_calls(self.claim.step)
+        return self.made
+
     def sending(self, call: CallIntent, /) -> None:
-        batch = Batch()
+        number, batch = self.first_number(), Batch()
         document = {
             "run": self.claim.run,
             "step": self.claim.step,
             "attempt": self.claim.number,
-            "number": call.number,
+            "number": number,
             "provider": call.provider,
             "provider_version": call.provider_version,
             "model_requested": call.model_requested,
             "request": batch.add(call.request),
         }
-        self.rows[call.number] = database.call(
+        self.made = number + 1
+        self.open[call.number] = database.call(
             "interlock_call_sending", json.dumps(document), *batch.columns()
         )
 
     def done(self, call: CallRecord, /) -> None:
         self.done_calls.append(call)
-        if call.number not in self.rows:
+        row = self.open.pop(call.number, None)
+        if row is None:
             return  # it failed before there was anything to send
         batch = Batch()
         document = {
@@ -53,16 +65,7 @@ class Recorder:
             "timing_ms": dict(call.timing_ms),
             "error": _clean(call.error),
         }
-        database.call("interlock_call_done", self.rows[call.number], json.dumps(document), *batch.columns())
-
-    def first_number(self) -> int:
-        """Return how many calls earlier attempts of this step made."""
-        if self.claim.number == 1:
-            return len(self.done_calls)
-        rows = database.fetch_all(
-            "SELECT count(*) FROM workflows_call WHERE step_run_id = $1", [self.claim.step]
-        )
-        return int(rows[0][0])
+        database.call("interlock_call_done", row, json.dumps(document), *batch.columns())
 
     def spent(self) -> Spent:
         """Return what the calls so far cost. A call without a known price adds nothing to the sum."""
@@ -74,6 +77,11 @@ class Recorder:
             name: sum(int(u[name]) for u in usage) for name in ("input", "cached", "output", "reasoning")
         }
         return Spent(str(sum(costs, Decimal(0))) if costs else None, tokens)
+
+
+def _earlier_calls(step: int) -> int:
+    rows = database.fetch_all("SELECT count(*) FROM workflows_call WHERE step_run_id = $1", [step])
+    return int(rows[0][0])
 
 
 def _clean(error: Mapping[str, Any] | None) -> Mapping[str, Any] | None:

@@ -58,6 +58,16 @@ def test_a_bad_document_is_reported_and_the_rest_goes_on() -> None:
     assert {each.name: bool(each.reason) for each in failed} == {"report.pdf": True, "nul.txt": True}
 
 
+def test_a_document_of_many_chunks_takes_many_calls() -> None:
+    apply(WORDS)
+    long = " ".join(f"word{n} apple" for n in range(8000))
+    run = ended(start(text("long.txt", long)))
+    assert output(run) == {"snapshot": 1, "processed": 1, "unchanged": 0, "failed": 0}
+    numbers = list(run.calls.order_by("id").values_list("number", flat=True))
+    assert len(numbers) > 1
+    assert numbers == list(range(len(numbers)))
+
+
 def test_the_same_document_again_changes_nothing() -> None:
     apply(WORDS)
     ended(start(text("a.txt", "apples")))
