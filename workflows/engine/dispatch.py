@@ -8,6 +8,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any, Final
 
 import structlog
@@ -66,12 +67,19 @@ def ring(steps: Sequence[int]) -> int:
         wanted = list(steps[: min(AT_ONCE, _bell.room())])
         for step in wanted:
             current_app.send_task(TASK, args=[step], ignore_result=True, retry=False)
-    except (KombuError, OSError) as error:
+    except _broker_errors() as error:
         _bell.failed()
         log.warning("broker_away", error=str(error)[:200])
         return 0
     _bell.sent(len(wanted))
     return len(wanted)
+
+
+@lru_cache(maxsize=1)
+def _broker_errors() -> tuple[type[BaseException], ...]:
+    """Return what a broker that goes away raises, the transport's own errors included (redis' are no OSError)."""
+    broker = current_app.connection_for_write()
+    return (KombuError, OSError, *broker.connection_errors, *broker.channel_errors)
 
 
 def _queue_length() -> int:
