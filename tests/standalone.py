@@ -1,0 +1,43 @@
+"""Postgres, Valkey and Django for programs that are no pytest session: `make bench`, `make chaos`.
+
+Import it before anything of Django's: settings read the addresses of the servers from the environment.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tests.servers import Servers
+
+
+def set_up(*, durable: bool) -> None:
+    """Prepare Django for servers that `serving` starts. Does nothing where Django is set up already.
+
+    `durable`: Postgres with fsync, as in production.
+    """
+    if "DATABASE_URL" in os.environ and "DJANGO_SETTINGS_MODULE" in os.environ:
+        return
+    os.environ["INTERLOCK_TEST_FSYNC"] = "1" if durable else "0"
+    import_module("tests.servers")
+    os.environ["DJANGO_SETTINGS_MODULE"] = "console.settings"
+    import_module("django").setup()
+
+
+@contextmanager
+def serving() -> Iterator[Servers]:
+    """Run the servers with an empty, migrated database."""
+    servers: Servers = import_module("tests.servers").SERVERS
+    try:
+        servers.start()
+        import_module("django.core.management").call_command("migrate", verbosity=0)
+        yield servers
+    finally:
+        wrapper = import_module("django.db").connection
+        wrapper.close()
+        wrapper.close_pool()
+        servers.stop()
