@@ -3,15 +3,9 @@
 from __future__ import annotations
 
 import http.client
-import json
-import os
-import re
 import signal
-import subprocess
-import sys
-import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
@@ -19,82 +13,9 @@ import psutil
 import psycopg
 import pytest
 
+from tests.installations import Home
 from tests.servers import Servers
-from tests.workers import ROOT, until
-
-_OWN = ("DATABASE_URL", "BROKER_URL", "INTERLOCK_SECRET_KEY", "INTERLOCK_ENCRYPTION_KEY", "INTERLOCK_HOME")
-
-
-class Up:
-    """One `manage.py up` and what it prints."""
-
-    def __init__(self, home: Path, *arguments: str, environment: Mapping[str, str]) -> None:
-        self.home = home
-        ours = {name: value for name, value in os.environ.items() if name not in _OWN}
-        self.process = subprocess.Popen(
-            [sys.executable, "manage.py", "up", "--home", str(home), "--port", "18800", *arguments],
-            cwd=ROOT,
-            env={**ours, **environment},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        self.lines: list[str] = []
-        self._reader = threading.Thread(target=self._read, daemon=True)
-        self._reader.start()
-
-    def _read(self) -> None:
-        assert self.process.stdout
-        self.lines.extend(iter(self.process.stdout.readline, ""))
-
-    @property
-    def text(self) -> str:
-        return "".join(self.lines)
-
-    @property
-    def runtime(self) -> dict[str, object]:
-        loaded: dict[str, object] = json.loads((self.home / "runtime.json").read_text())
-        return loaded
-
-    def wait_until_up(self) -> Up:
-        until(lambda: "Ctrl-C stops it" in self.text or self.process.poll() is not None, within_s=60)
-        assert self.process.poll() is None, self.text
-        return self
-
-    def says(self, text: str, *, within_s: float = 20) -> None:
-        until(lambda: text in self.text, within_s=within_s, what=f"{text!r} in {self.text}")
-
-    def children(self) -> list[psutil.Process]:
-        return list(psutil.Process(self.process.pid).children(recursive=True))
-
-    def part(self, argument: str) -> psutil.Process:
-        [found] = [child for child in self.children() if argument in child.cmdline()]
-        return found
-
-    def password(self) -> str | None:
-        found = re.search(r"password  (\S+)   \(shown this once", self.text)
-        return found.group(1) if found else None
-
-    def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
-        if self.process.poll() is None:
-            self.process.send_signal(number)
-        status = self.process.wait(60)
-        self._reader.join(5)
-        if self.process.stdout:
-            self.process.stdout.close()
-        return status
-
-
-class Home:
-    """A folder for one home, and every `up` that a test starts there."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.started: list[Up] = []
-
-    def up(self, *arguments: str, environment: Mapping[str, str] | None = None) -> Up:
-        self.started.append(Up(self.path, *arguments, environment=environment or {}))
-        return self.started[-1]
+from tests.workers import until
 
 
 @pytest.fixture
