@@ -15,7 +15,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import InterfaceError, OperationalError
 from psycopg_pool import PoolTimeout
 
-from console import formats, strict_json
+from console import formats, probing, strict_json
 from console.api.tokens import TokenInvalidError
 from retrieval.errors import RetrievalError
 from workflows.actor import Actor
@@ -41,12 +41,13 @@ class TerminalCommand(BaseCommand):
     def execute(self, *args: Any, **options: Any) -> str | None:
         """Run, and turn what the layers below refuse into one line."""
         try:
+            probing.ask("SELECT 1")  # a pool would try for half a minute
             return super().execute(*args, **options)
         except WorkflowError as error:
             raise Error("\n".join([error.message, *_faults(error.errors)]), returncode=FAILED) from None
         except (RetrievalError, TokenInvalidError, PayloadMissing) as error:
             raise Error(str(error), returncode=FAILED) from None
-        except _AWAY:
+        except (probing.ProbeError, *_AWAY):
             raise Error(
                 "The database does not answer. Is `manage.py up` running for this home?", returncode=FAILED
             ) from None

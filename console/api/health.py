@@ -6,21 +6,14 @@ from collections.abc import Callable
 from typing import Any, Final
 
 import kombu.exceptions
-import psycopg
 from django.conf import settings
-from django.db import connection
 from django.http import HttpRequest, JsonResponse
 from django.views.decorators.http import require_safe
 
-from console import access
+from console import access, probing
 from console.celery import app
 
-PROBE_S: Final = 3
 _BROKER_FAULTS: Final = (OSError, kombu.exceptions.OperationalError, kombu.exceptions.KombuError)
-
-
-class ProbeError(Exception):
-    """A part does not answer; the message says which and what to do."""
 
 
 @access.public
@@ -48,50 +41,35 @@ def _answer(status: int, body: dict[str, Any]) -> JsonResponse:
 def _result(probe: Callable[[], str]) -> dict[str, Any]:
     try:
         return {"ok": True, "detail": probe()}
-    except ProbeError as error:
+    except probing.ProbeError as error:
         return {"ok": False, "detail": str(error)}
 
 
-def _probe(sql: str, *params: object) -> tuple[Any, ...] | None:
-    """Ask over a connection of its own: the pool's may all be waiting for the server that is away."""
-    wanted = {
-        key: value
-        for key, value in connection.get_connection_params().items()
-        if key not in {"pool", "server_side_binding"}
-    }
-    wanted |= {"connect_timeout": PROBE_S, "options": f"-c statement_timeout={PROBE_S * 1000}"}
-    try:
-        with psycopg.connect(**wanted) as probing:
-            return probing.cursor().execute(sql, params).fetchone()
-    except psycopg.Error as error:
-        raise ProbeError(f"The database does not answer ({type(error).__name__}).") from None
-
-
 def _database() -> str:
-    _probe("SELECT 1")
+    probing.ask("SELECT 1")
     return "answers"
 
 
 def _broker() -> str:
     try:
-        with app.connection_for_write(connect_timeout=PROBE_S) as broker:
-            broker.ensure_connection(max_retries=1, timeout=PROBE_S)
+        with app.connection_for_write(connect_timeout=probing.PROBE_S) as broker:
+            broker.ensure_connection(max_retries=1, timeout=probing.PROBE_S)
     except _BROKER_FAULTS as error:
-        raise ProbeError(
+        raise probing.ProbeError(
             f"The broker does not answer ({type(error).__name__}): runs go on more slowly without it."
         ) from None
     return "answers"
 
 
 def _workers() -> str:
-    row = _probe(
+    row = probing.ask(
         "SELECT count(*) FROM workflows_worker"
         " WHERE NOT draining AND seen_at > clock_timestamp() - make_interval(secs => %s)",
         settings.LEASE_S,
     )
     count = row[0] if row else 0
     if not count:
-        raise ProbeError("No worker is alive: start one with `manage.py worker`.")
+        raise probing.ProbeError("No worker is alive: start one with `manage.py worker`.")
     return f"{count} alive"
 
 
