@@ -28,6 +28,10 @@ _ASKS: Final[dict[str, Any]] = {
     "application/json": {"type": "array", "items": _DOCUMENT},
     "application/yaml": {"type": "string", "description": "One or more YAML documents."},
 }
+_EXPORTED: Final[dict[str, Any]] = {
+    "application/yaml": {"type": "string"},
+    "application/json": {"type": "array", "items": _DOCUMENT},
+}
 
 
 class ApplyQuery(asking.Query):
@@ -77,7 +81,7 @@ class Export(Endpoint):
     @operation(
         "Export definitions",
         query=ExportQuery,
-        answers={200: Raw("application/yaml", {"type": "string"})},
+        answers={200: Raw(_EXPORTED)},
     )
     def get(self, request: Request) -> HttpResponse:
         """Write documents back as they were applied: applying them again changes nothing."""

@@ -7,11 +7,19 @@ from __future__ import annotations
 
 import types
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any, Final, TypeVar, Union, get_args, get_origin
 
 from django.http import QueryDict
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+)
 from pydantic_core import ErrorDetails
 from rest_framework.request import Request
 
@@ -22,6 +30,15 @@ MAX_WAIT_S: Final = 60
 MAX_PAGE: Final = 200
 MAX_FAULTS: Final = 50
 
+
+def in_utc(when: datetime) -> datetime:
+    """Return the same moment in UTC: databases know fewer offsets than RFC 3339. Raises: ValueError."""
+    try:
+        return when.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("This moment is outside the years 1 to 9999 in UTC") from None
+
+
 # Postgres keeps no NUL in text. Lone surrogates are refused by pydantic itself.
 _NO_NUL: Final = r"^[^\x00]*$"
 Text = Annotated[str, StringConstraints(pattern=_NO_NUL, max_length=500)]
@@ -29,7 +46,9 @@ LongText = Annotated[str, StringConstraints(pattern=_NO_NUL, max_length=4000)]
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,62}$")]
 Tag = Annotated[str, StringConstraints(pattern=r"^[^\x00]+$", max_length=100)]
 Number = Annotated[int, Field(ge=1, le=2_147_483_647)]
-Moment = Annotated[AwareDatetime, Field(description="RFC 3339, with its offset from UTC")]
+Moment = Annotated[
+    AwareDatetime, AfterValidator(in_utc), Field(description="RFC 3339, with its offset from UTC")
+]
 
 Asked = TypeVar("Asked", bound="Ask")
 

@@ -108,13 +108,15 @@ def problem_of(error: Exception) -> Problem | None:
 
 def _first(faults: tuple[Fault, ...]) -> str:
     first = faults[0]
+    message = first.message.rstrip(".") + "."
     more = f" ({len(faults) - 1} more in `errors`.)" if len(faults) > 1 else ""
-    return f"{first.path}: {first.message}{more}" if first.path else first.message + more
+    return f"{first.path}: {message}{more}" if first.path else message[:1].upper() + message[1:] + more
 
 
 def _of_domain(error: WorkflowError | RetrievalError | ProviderError | PayloadMissing) -> Problem:
     if isinstance(error, WorkflowError):
         status = next((code for kind, code in WORKFLOW_STATUS.items() if isinstance(error, kind)), 422)
+        status = 413 if error.code == "too_large" else status
         faults = tuple(Fault(path=path, message=message) for path, message in error.errors)
         return Problem(status=status, code=error.code, detail=error.message, errors=faults)
     if isinstance(error, RetrievalError):
@@ -129,7 +131,8 @@ def _of_provider(error: ProviderError) -> Problem:
     wait_s = getattr(error, "retry_after_s", None)
     headers = {"Retry-After": str(max(1, round(wait_s)))} if wait_s else {}
     status = 504 if error.error_class in {"timeout", "deadline"} else 502
-    return Problem(status=status, code=f"provider_{error.error_class}", detail=_text(error), headers=headers)
+    detail = f"Provider {error.provider} failed: {error.message}" if error.provider else error.message
+    return Problem(status=status, code=f"provider_{error.error_class}", detail=detail, headers=headers)
 
 
 def _of_framework(error: Exception) -> Problem | None:

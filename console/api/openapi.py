@@ -106,10 +106,9 @@ _WITH_BODY: Final = (411, 413, 415, 422)
 
 @dataclass(frozen=True)
 class Raw:
-    """An answer that is not JSON of ours: its media type and schema."""
+    """An answer that is not one of our shapes: the schema of each media type."""
 
-    media_type: str
-    schema: Mapping[str, Any]
+    schemas: Mapping[str, Mapping[str, Any]]
 
 
 def operation(
@@ -126,10 +125,9 @@ def operation(
     refusals = {*_ALWAYS, *problems_too, *((422,) if query else ()), *(_WITH_BODY if asks else ())}
     responses: dict[Any, Any] = {}
     for status, shape in answers.items():
-        key = (status, shape.media_type) if isinstance(shape, Raw) else (status, "application/json")
-        responses[key] = OpenApiResponse(
-            shape.schema if isinstance(shape, Raw) else shape, description=summary
-        )
+        forms = shape.schemas if isinstance(shape, Raw) else {"application/json": shape}
+        for media_type, form in forms.items():
+            responses[(status, media_type)] = OpenApiResponse(form, description=summary)
     for status in sorted(refusals):
         responses[(status, problems.MEDIA_TYPE)] = OpenApiResponse(_PROBLEM, description=_MEANINGS[status])
     parameters = [*(parameters_of(query) if query else ()), *headers]

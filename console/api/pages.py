@@ -12,6 +12,7 @@ from typing import Any, Final, Generic, TypeVar
 
 from django.db.models import Model, Q, QuerySet
 
+from console.api import asking
 from console.api.errors import InvalidRequestError
 from console.problems import Fault
 from workflows.models import Payload
@@ -100,11 +101,11 @@ def _moment_and_key(cursor: str) -> tuple[datetime, str]:
     moment, key = decode(cursor, [str, str])
     try:
         when = datetime.fromisoformat(moment)
+        if when.tzinfo is None:
+            raise ValueError("without an offset")
+        return asking.in_utc(when), key
     except ValueError:
         raise _foreign() from None
-    if when.tzinfo is None:
-        raise _foreign()
-    return when, key
 
 
 def fitting(hashes: Sequence[Iterable[bytes | memoryview | None]]) -> int:
