@@ -266,8 +266,9 @@ class RunMaker:
         self, step: StepRun, *, second: float, attempt: int = 1, number: int = 0, **values: Json
     ) -> Call:
         """Add a provider call; `error` makes it a failed one, `state="sending"` one that never answered."""
-        request = {"model": "smollm2-135m", "messages": values.pop("messages", []), "temperature": 0}
-        response = values.pop("response", {"choices": [{"message": {"content": "Define __iter__."}}]})
+        body = {"model": "smollm2-135m", "messages": values.pop("messages", []), "temperature": 0}
+        request = {"method": "POST", "url": "http://127.0.0.1:8081/v1/chat/completions", "body": body}
+        response = {"status": 200, "body": {"choices": [{"message": {"content": "Define __iter__."}}]}}
         failed = "error" in values or values.get("state") == "sending"
         known: dict[str, Json] = {
             "state": "done",

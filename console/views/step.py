@@ -164,7 +164,8 @@ def _messages(asked: Mapping[str, Any], calls: Sequence[Mapping[str, Any]]) -> l
     messages = asked.get("messages")
     if not messages and calls:
         request = calls[-1]["request_value"].value
-        messages = request.get("messages") if isinstance(request, dict) else None
+        body = request.get("body") if isinstance(request, dict) else None
+        messages = body.get("messages") if isinstance(body, dict) else None
     if not isinstance(messages, list):
         return []
     return [

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import uvicorn
 from django.conf import settings
+from django.core.cache import cache
 from django.test import Client
 from playwright.sync_api import BrowserContext, ConsoleMessage, Page, Request
 
@@ -109,6 +110,7 @@ def sign_in(context: BrowserContext, served: str, role: str) -> None:
 @pytest.fixture
 def console(clean: Page, context: BrowserContext, served: str, transactional_db: None) -> Page:
     """A clean page of an operator; go to it with `console.goto(address)`."""
+    cache.clear()
     sign_in(context, served, Role.OPERATOR)
     return clean
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, Final
@@ -81,55 +81,27 @@ class Value:
     present: bool = True
 
 
+_STEP_COLUMNS: Final = tuple(each.name for each in fields(StepView) if each.name != "attempts")
+_ATTEMPT_COLUMNS: Final = tuple(each.name for each in fields(AttemptView) if each.name != "epoch")
+
+
 def steps_of(run_id: str) -> tuple[StepView, ...]:
-    """Return the current step runs of a run, each with the attempts of all its epochs."""
-    rows = StepRun.objects.filter(run_id=run_id).order_by("ordinal", "id").defer("lease", "lease_until")
-    all_steps = list(rows)
-    epochs = {step.id: (step.path, step.epoch) for step in all_steps}
+    """Return the current step runs of a run, each with the attempts of all its epochs.
+
+    Plain rows, not model instances: a run may have ten thousand, and this takes half the time.
+    """
+    steps = StepRun.objects.filter(run_id=run_id).order_by("ordinal", "id")
+    rows = list(steps.values(*_STEP_COLUMNS, "superseded"))
+    places = {row["id"]: (row["path"], row["epoch"]) for row in rows}
     attempts: dict[str, list[AttemptView]] = defaultdict(list)
-    for attempt in Attempt.objects.filter(run_id=run_id).order_by("started_at", "id"):
-        if attempt.step_run_id in epochs:
-            path, epoch = epochs[attempt.step_run_id]
-            attempts[path].append(_attempt(attempt, epoch))
-    return tuple(_step(step, attempts[step.path]) for step in all_steps if not step.superseded)
-
-
-def _attempt(attempt: Attempt, epoch: int) -> AttemptView:
-    return AttemptView(
-        id=attempt.id,
-        number=attempt.number,
-        epoch=epoch,
-        state=attempt.state,
-        worker=attempt.worker,
-        started_at=attempt.started_at,
-        ended_at=attempt.ended_at,
-        error=attempt.error,
-    )
-
-
-def _step(step: StepRun, attempts: Sequence[AttemptView]) -> StepView:
-    return StepView(
-        id=step.id,
-        path=step.path,
-        step_id=step.step_id,
-        kind=step.kind,
-        epoch=step.epoch,
-        ordinal=step.ordinal,
-        parent_id=step.parent_id,
-        item=step.item,
-        state=step.state,
-        reason=step.reason,
-        failures=step.failures,
-        losses=step.losses,
-        error=step.error,
-        started_at=step.started_at,
-        ended_at=step.ended_at,
-        wake_at=step.wake_at,
-        cost_usd=step.cost_usd,
-        tokens=step.tokens,
-        input_hash=bytes(step.input_hash) if step.input_hash is not None else None,
-        output_hash=bytes(step.output_hash) if step.output_hash is not None else None,
-        attempts=tuple(attempts),
+    tries = Attempt.objects.filter(run_id=run_id).order_by("started_at", "id")
+    for row in tries.values(*_ATTEMPT_COLUMNS, "step_run_id"):
+        step_run_id = row.pop("step_run_id")
+        if step_run_id in places:
+            path, epoch = places[step_run_id]
+            attempts[path].append(AttemptView(**row, epoch=epoch))
+    return tuple(
+        StepView(**row, attempts=tuple(attempts[row["path"]])) for row in rows if not row.pop("superseded")
     )
 
 
