@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Final, Literal
 
+from django.db import connection
 from drf_spectacular.utils import OpenApiParameter
 from pydantic import Field
 from rest_framework.request import Request
@@ -146,6 +147,8 @@ def waited(run: Run, wait_s: float) -> Run:
     """Return the run at its end, or as it is when the time is up."""
     if wait_s <= 0 or run.ended_at is not None:
         return run
+    if not connection.in_atomic_block:
+        connection.close()  # back to the pool: waiting clients are many, connections are few
     return runs.wait(run.id, timeout_s=wait_s)
 
 
