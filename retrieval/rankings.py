@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final
 
-from django.db import connection, transaction
+from django.db import connection
 from psycopg import sql
 
 from retrieval import partitions
@@ -71,8 +72,9 @@ WHERE {seen} AND {joined} AND chunk.tsv @@ question.any_word
 ORDER BY score DESC, span.chunk_id, span.doc_version_id, span.ordinal
 LIMIT %(limit)s
 """
+# Sent with the ranking in one message, which is one transaction: the settings end with it.
 _SETTINGS: Final = """
-SELECT set_config('hnsw.ef_search', %s, true), set_config('hnsw.iterative_scan', 'relaxed_order', true)
+SELECT set_config('hnsw.ef_search', %(ef)s, true), set_config('hnsw.iterative_scan', 'relaxed_order', true);
 """
 _COUNT: Final = """
 SELECT count(*) FROM (SELECT FROM {spans} AS span WHERE {seen} LIMIT %(limit)s) AS found
@@ -123,10 +125,8 @@ def exact(scope: Scope, *, vector: str, limit: int) -> list[Candidate]:
 
 def indexed(scope: Scope, *, vector: str, limit: int, ef: int) -> list[Candidate]:
     """Rank by cosine distance through the HNSW index: approximate, and possibly short under filters."""
-    with transaction.atomic():
-        with connection.cursor() as cursor:
-            cursor.execute(_SETTINGS, [str(min(ef, MAX_EF))])
-        return _candidates(_INDEXED, scope, vector=vector, limit=limit)
+    rows = _rows(_SETTINGS + _INDEXED, scope, vector=vector, limit=limit, ef=str(min(ef, MAX_EF)))
+    return [Candidate(*row) for row in rows]
 
 
 def text(scope: Scope, *, query: str, limit: int) -> list[Candidate]:
@@ -160,17 +160,12 @@ def _candidates(statement: str, scope: Scope, **params: Any) -> list[Candidate]:
 
 
 def _rows(statement: str, scope: Scope, **params: Any) -> list[tuple[Any, ...]]:
-    seen = _SEEN
-    if scope.quarantined:
-        seen += _NOT_QUARANTINED
-    if scope.filter is not None:
-        seen += _FILTERED
-    query = sql.SQL(statement).format(
-        spans=partitions.spans(scope.corpus_id),
-        chunks=partitions.chunks(scope.corpus_id),
-        dims=sql.Literal(scope.dims),
-        seen=sql.SQL(seen),
-        joined=sql.SQL(_JOINED),
+    query = _composed(
+        statement,
+        scope.corpus_id,
+        scope.dims,
+        quarantined=bool(scope.quarantined),
+        filtered=scope.filter is not None,
     )
     params |= {
         "corpus": scope.corpus_id,
@@ -180,4 +175,19 @@ def _rows(statement: str, scope: Scope, **params: Any) -> list[tuple[Any, ...]]:
     }
     with connection.cursor() as cursor:
         cursor.execute(query, params)
+        while cursor.nextset():
+            pass  # to the last statement's rows
         return list(cursor.fetchall())
+
+
+@lru_cache(maxsize=4096)
+def _composed(statement: str, corpus_id: int, dims: int, *, quarantined: bool, filtered: bool) -> str:
+    seen = _SEEN + (_NOT_QUARANTINED if quarantined else "") + (_FILTERED if filtered else "")
+    query = sql.SQL(statement).format(
+        spans=partitions.spans(corpus_id),
+        chunks=partitions.chunks(corpus_id),
+        dims=sql.Literal(dims),
+        seen=sql.SQL(seen),
+        joined=sql.SQL(_JOINED),
+    )
+    return query.as_string(None)
