@@ -139,19 +139,18 @@ def record(
         )
         tables.Retrieval.objects.bulk_create([row], ignore_conflicts=True)
         same = tables.Retrieval.objects.get(run=run, step=step, epoch=epoch, attempt=attempt)
-        tables.Hit.objects.bulk_create(
-            [
-                tables.Hit(
-                    retrieval=same,
-                    rank=hit.rank,
-                    chunk_id=hit.chunk_id,
-                    doc_version_id=hit.doc_version,
-                    score=hit.score,
-                )
-                for hit in result.hits
-            ],
-            ignore_conflicts=True,
-        )
+        hits = [_hit_row(same, hit) for hit in result.hits]
+        tables.Hit.objects.bulk_create(hits, ignore_conflicts=True)
+
+
+def _hit_row(retrieval: tables.Retrieval, hit: Hit) -> tables.Hit:
+    return tables.Hit(
+        retrieval=retrieval,
+        rank=hit.rank,
+        chunk_id=hit.chunk_id,
+        doc_version_id=hit.doc_version,
+        score=hit.score,
+    )
 
 
 def ef_for(chunks: int) -> int:

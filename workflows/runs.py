@@ -72,26 +72,8 @@ def start(order: Order, *, actor: Actor, trigger: str, idempotency_key: str | No
     loaded = bundle.load(release.pk)
     _check_input(order, loaded.plan)
     run_id, batch = new_run_id(), Batch()
-    document = {
-        "id": run_id,
-        "workflow": order.workflow,
-        "environment": environment.name,
-        "release": release.pk,
-        "title": clean_text(order.title, limit=300),
-        "trigger": trigger,
-        "created_by": str(actor),
-        "session": _session(order, loaded.plan, run_id, environment),
-        "tags": [clean_text(tag, limit=100) for tag in order.tags],
-        "priority": PRIORITIES[order.priority],
-        "pins": _pins(loaded),
-        "variables": environment.variables,
-        "input": batch.add(order.input),
-        "idempotency_key": idempotency_key,
-        "request": order.digest(),
-        "parent": None,
-        "deadline_s": order.deadline_s or loaded.plan.definition.deadline_s,
-        "steps": [_row(child) for child in decide.children(loaded.plan, loaded.plan.top, prefix="")],
-    }
+    asked = {"trigger": trigger, "created_by": str(actor), "idempotency_key": idempotency_key}
+    document = {**asked, **_document(order, loaded, environment, run_id), "input": batch.add(order.input)}
     result = database.call("interlock_start", json.dumps(document), *batch.columns())
     if not result["created"]:  # a twin with the same key was faster
         found = _earlier(order, idempotency_key)
@@ -99,6 +81,26 @@ def start(order: Order, *, actor: Actor, trigger: str, idempotency_key: str | No
         return Started(found, created=False)
     dispatch.ring(result["ready"])
     return Started(Run.objects.get(pk=run_id), created=True)
+
+
+def _document(order: Order, loaded: bundle.Bundle, environment: Environment, run_id: str) -> dict[str, Json]:
+    """Return what `interlock_start` writes of an order that was checked."""
+    return {
+        "id": run_id,
+        "workflow": order.workflow,
+        "environment": environment.name,
+        "release": loaded.release,
+        "title": clean_text(order.title, limit=300),
+        "session": _session(order, loaded.plan, run_id, environment),
+        "tags": [clean_text(tag, limit=100) for tag in order.tags],
+        "priority": PRIORITIES[order.priority],
+        "pins": _pins(loaded),
+        "variables": environment.variables,
+        "request": order.digest(),
+        "parent": None,
+        "deadline_s": order.deadline_s or loaded.plan.definition.deadline_s,
+        "steps": [_row(child) for child in decide.children(loaded.plan, loaded.plan.top, prefix="")],
+    }
 
 
 def _earlier(order: Order, key: str | None) -> Run | None:

@@ -7,6 +7,7 @@ from typing import Any
 
 from workflows.spec import near, schema, scopes, templates
 from workflows.spec.document_check import schema_problems, template_texts
+from workflows.spec.kinds import unsupported
 from workflows.spec.library import Library
 from workflows.spec.places import Path
 from workflows.spec.sandbox import SCOPE
@@ -42,6 +43,7 @@ class WorkflowCheck:
             return
         yield from self.scopes.problems
         yield from schema_problems(self.body.get("input"), ("input",))
+        yield from _secrets(self.body.get("input"), ("input",))
         for key in ("session", "output"):
             visible = self.scopes.end if key == "output" else frozenset[str]()
             for path, text in template_texts(self.body.get(key), (key,)):
@@ -215,6 +217,18 @@ def _not_visible(id: str, named: Placed, placed: Placed) -> str:
         return f"the step {id!r} cannot be named here"
     hint = f"; add it to `needs` of {placed.node.id!r}" if id in placed.siblings else ""
     return f"the step {id!r} is not needed by this one, not even through others{hint}"
+
+
+def _secrets(declared: Any, path: Path) -> Iterator[Problem]:
+    """Fields that ask to be kept secret: accepted, they would be stored and shown in clear."""
+    if isinstance(declared, dict):
+        if declared.get("x-secret"):
+            yield (*path, "x-secret"), unsupported("a secret input field (`x-secret`)")
+        for key, inner in declared.items():
+            yield from _secrets(inner, (*path, key))
+    elif isinstance(declared, list):
+        for index, inner in enumerate(declared):
+            yield from _secrets(inner, (*path, index))
 
 
 def _input_name(declared: Any, name: str | int) -> str | None:
