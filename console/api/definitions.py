@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final
 
-from django.db.models import F
+from django.db.models import F, QuerySet
 from django.urls import URLPattern, path
 from pydantic import ConfigDict, Field
 from rest_framework.request import Request
@@ -18,7 +18,7 @@ from console.api.endpoint import Endpoint, needs
 from console.api.errors import InvalidRequestError
 from console.api.openapi import answer, operation
 from console.problems import Fault
-from workflows import definitions
+from workflows import definitions, reserved
 from workflows.models import DefinitionVersion
 
 
@@ -104,15 +104,8 @@ def _listing(kind: Kind) -> type[Endpoint]:
         )
         def get(self, request: Request) -> Response:
             asked = asking.query(request, Listing)
-            newest = DefinitionVersion.objects.filter(
-                definition__kind=kind.kind,
-                definition__archived_at=None,
-                version=F("definition__latest_version"),
-            )
-            if asked.q:
-                newest = newest.filter(definition__name__icontains=asked.q)
             page = pages.by_number(
-                newest.select_related("definition"),
+                _newest(kind, asked.q),
                 cursor=asked.cursor,
                 limit=asked.limit,
                 field="definition_id",
@@ -135,6 +128,15 @@ def _listing(kind: Kind) -> type[Endpoint]:
             return Response(found, status=200 if change.action == "unchanged" else 201)
 
     return Definitions
+
+
+def _newest(kind: Kind, text: str | None) -> QuerySet[DefinitionVersion]:
+    """The newest versions of a kind, without what came with the product."""
+    newest = DefinitionVersion.objects.select_related("definition").filter(
+        definition__kind=kind.kind, definition__archived_at=None, version=F("definition__latest_version")
+    )
+    newest = newest.exclude(definition__name__startswith=reserved.PREFIX)
+    return newest.filter(definition__name__icontains=text) if text else newest
 
 
 def _one(kind: Kind) -> type[Endpoint]:

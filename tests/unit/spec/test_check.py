@@ -67,7 +67,7 @@ publish: auto
 SUPPORT = """
 kind: Workflow
 name: support
-input: {type: object, required: [ticket], properties: {ticket: {type: string, x-secret: true}}}
+input: {type: object, required: [ticket], properties: {ticket: {type: string}}}
 session: "{{ input.customer }}"
 deadline: 8h
 steps:
