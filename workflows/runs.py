@@ -67,8 +67,7 @@ def start(order: Order, *, actor: Actor, trigger: str, idempotency_key: str | No
     earlier = _earlier(order, idempotency_key)
     if earlier is not None:
         return Started(earlier, created=False)
-    environment = _environment(order.environment)
-    release = _release(order, environment)
+    environment, release = _target(order)
     loaded = bundle.load(release.pk)
     _check_input(order, loaded.plan)
     run_id, batch = new_run_id(), Batch()
@@ -80,7 +79,9 @@ def start(order: Order, *, actor: Actor, trigger: str, idempotency_key: str | No
         assert found is not None
         return Started(found, created=False)
     dispatch.ring(result["ready"])
-    return Started(Run.objects.get(pk=run_id), created=True)
+    run = Run.objects.get(pk=run_id)
+    run.release, run.environment = release, environment
+    return Started(run, created=True)
 
 
 def _document(order: Order, loaded: bundle.Bundle, environment: Environment, run_id: str) -> dict[str, Json]:
@@ -136,27 +137,30 @@ def _environment(name: str) -> Environment:
     return found
 
 
-def _release(order: Order, environment: Environment) -> Release:
-    """Return the release that a run gets: the one asked for, or what is deployed."""
+def _target(order: Order) -> tuple[Environment, Release]:
+    """Return where a run is to run, and what: the release asked for, or what is deployed there."""
     name = order.workflow
     if order.release is not None:
+        environment = _environment(order.environment)
         release = Release.objects.filter(workflow=name, number=order.release).first()
         if release is None:
             raise UnknownObject(f"Workflow {name} has no release {order.release}.", code="unknown_release")
-        return release
-    deployed = (
-        Deployment.objects.select_related("stable").filter(workflow=name, environment=environment).first()
-        if "\x00" not in name
-        else None
-    )
-    if deployed is not None:
-        return deployed.stable
+        return environment, release
+    if "\x00" not in name + order.environment:
+        deployed = Deployment.objects.select_related("stable", "environment")
+        found = deployed.filter(workflow=name, environment=order.environment).first()
+        if found is not None:
+            return found.environment, found.stable
+    raise _nothing_deployed(name, _environment(order.environment))
+
+
+def _nothing_deployed(name: str, environment: Environment) -> UnknownObject | Conflict:
     if "\x00" in name or not Definition.objects.filter(kind="Workflow", name=name).exists():
-        raise UnknownObject(
+        return UnknownObject(
             f"There is no workflow {clean_text(name, limit=80)}. `manage.py export` lists what there is.",
             code="unknown_workflow",
         )
-    raise Conflict(
+    return Conflict(
         f"Workflow {name} has no release in environment {environment.name}; deploy one first.",
         code="not_deployed",
     )
