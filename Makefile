@@ -11,11 +11,11 @@ ARGS ?=
 # How long `make chaos` breaks things.
 SECONDS ?= 120
 
-.PHONY: help up test check fmt bench chaos vendor locks install-base install-dev install-bench
+.PHONY: help up test check fmt docs bench chaos vendor locks install-base install-dev install-bench
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
-	@echo "Others: check fmt bench chaos vendor locks"
+	@echo "Others: check fmt docs bench chaos vendor locks"
 
 up: install-base
 	@exec $(RUN) manage.py up $(ARGS)
@@ -29,6 +29,10 @@ check: install-dev
 fmt: install-dev
 	@$(RUN) -m ruff format .
 	@$(RUN) -m ruff check --fix .
+
+# The page that is made from the tables of states.
+docs: install-base
+	@$(RUN) -c 'from workflows import states; print(states.as_markdown(), end="")' > docs/states.md
 
 bench: install-bench
 	@exec $(RUN) -m tests.benchmarks $(ARGS)
