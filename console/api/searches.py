@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Literal
 
-import numpy as np
-from django.db import connection
-from numpy.typing import NDArray
 from pydantic import Field
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -15,13 +12,9 @@ from typing_extensions import TypedDict
 from console.api import asking
 from console.api.endpoint import Endpoint, needs
 from console.api.openapi import answer, operation
-from providers import gateway
-from providers.recording import Unrecorded
 from retrieval import corpora
 from retrieval import search as searching
-from workflows.engine import bundle
-
-EMBED_WITHIN_S: Final = 30
+from workflows.searching import embed_query
 
 
 class Search(asking.Ask):
@@ -71,7 +64,7 @@ class SearchCorpus(Endpoint):
         corpus = corpora.get(name)
         number = asked.snapshot or corpus.head
         # An empty corpus is said before any provider is asked.
-        vector = _embedded(corpus.embedding, asked.query) if number and asked.mode != "text" else None
+        vector = embed_query(corpus.embedding, asked.query) if number and asked.mode != "text" else None
         result = searching.search(
             name,
             snapshot=number,
@@ -84,15 +77,6 @@ class SearchCorpus(Endpoint):
             min_score=asked.min_score,
         )
         return Response(FoundShape(snapshot=result.snapshot, results=[_hit(hit) for hit in result.hits]))
-
-
-def _embedded(model: str, query: str) -> NDArray[np.float32]:
-    known = bundle.providers()
-    if not connection.in_atomic_block:
-        connection.close()  # back to the pool while a provider answers
-    vectors = gateway.embed(model, [query], providers=known, recorder=Unrecorded(), deadline_s=EMBED_WITHIN_S)
-    first: NDArray[np.float32] = vectors[0]
-    return first
 
 
 def _hit(hit: searching.Hit) -> HitShape:

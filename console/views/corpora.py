@@ -5,23 +5,17 @@ from __future__ import annotations
 from typing import Any, Final
 from urllib.parse import urlencode
 
-import numpy as np
-from django.db import connection
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
-from numpy.typing import NDArray
 
 from console.access import requires
-from providers import gateway
 from providers.errors import ProviderError
-from providers.recording import Unrecorded
 from retrieval import corpora, search, snapshots
 from retrieval.errors import RetrievalError
 from retrieval.models import Corpus, Document
-from workflows.engine import bundle
+from workflows.searching import embed_query
 
 _PAGE: Final = 50
-_EMBED_WITHIN_S: Final = 20
 _MODES: Final = ("hybrid", "vector", "text")
 _TOP_K: Final = 8
 
@@ -86,22 +80,10 @@ def _found(request: HttpRequest, corpus: Corpus) -> dict[str, Any]:
     if corpus.head is None:
         return {**asked, "problem": "This corpus has no published snapshot yet: ingest documents first."}
     try:
-        vector = None if mode == "text" else _embedded(corpus.embedding, query)
+        vector = None if mode == "text" else embed_query(corpus.embedding, query)
         found = search.search(
             corpus.name, snapshot=corpus.head, query=query, query_vector=vector, top_k=_TOP_K, mode=mode
         )
     except (RetrievalError, ProviderError) as problem:
         return {**asked, "problem": problem.message}
     return {**asked, "found": found, "passages": found.hits}
-
-
-def _embedded(model: str, query: str) -> NDArray[np.float32]:
-    """Embed one query, `(dims,) float32`, holding no connection while a provider answers."""
-    known = bundle.providers()
-    if not connection.in_atomic_block:
-        connection.close()
-    vectors = gateway.embed(
-        model, [query], providers=known, recorder=Unrecorded(), deadline_s=_EMBED_WITHIN_S
-    )
-    first: NDArray[np.float32] = vectors[0]
-    return first
