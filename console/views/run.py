@@ -104,7 +104,7 @@ def _head(
     run: Run, steps: Sequence[StepView], calls: Sequence[Call], want: Asked, now: datetime
 ) -> dict[str, Any]:
     alive = Worker.objects.filter(seen_at__gte=now - _WORKER_ALIVE).count() if run.state == "queued" else 1
-    chosen = next((s for s in steps if s.path == want.step), None) or run_summary.first_to_look_at(steps)
+    chosen = next((s for s in steps if s.path == want.step), None) or run_summary.first_to_look_at(run, steps)
     return {
         "run": run,
         "title": run_list.titles([run])[run.id],
@@ -178,7 +178,7 @@ def drawn(
     counts: dict[str, int] = defaultdict(int)
     for each in steps:
         counts[each.kind] += 1
-    selected = want.step or getattr(run_summary.first_to_look_at(steps), "path", "")
+    selected = want.step or getattr(run_summary.first_to_look_at(run, steps), "path", "")
     return {
         "rows": waterfall.rows_html(rows, axis, selected=selected, more=_more(run, want)),
         "row_count": len(rows),

@@ -143,8 +143,12 @@ def _sentence(text: str) -> str:
     return text if not text or text[-1] in ".!?" else f"{text}."
 
 
-def first_to_look_at(steps: Sequence[StepView]) -> StepView | None:
-    """Return the step that the page opens with: what failed, else what runs, else the first model call."""
+def first_to_look_at(run: Run, steps: Sequence[StepView]) -> StepView | None:
+    """Return the step that the page opens with: what failed the run, else what runs, else the last model call."""
+    failing = (run.error or {}).get("step")
+    for step in steps:
+        if failing and step.path == failing:
+            return step
     leaves = [step for step in steps if step.kind not in CONTAINERS]
     for wanted in ("unknown", "failed", "running", "waiting"):
         found = next((step for step in leaves if step.state == wanted), None)

@@ -108,7 +108,9 @@ def ingest_publish(arguments: Mapping[str, Json], here: Here) -> Json:
         counts[report["state"] if report else "failed"] += 1
     if corpus.publish == "auto":
         ingest.publish(drafts.Draft(corpus.name, arguments["draft"]))
-    return {"snapshot": snapshots.head(corpus.name), **counts}
+    head = snapshots.head(corpus.name)
+    told = ", ".join(f"{count} {state}" for state, count in counts.items() if count)
+    return {"summary": f"Snapshot {head}: {told or 'nothing to do'}", "snapshot": head, **counts}
 
 
 FUNCTIONS: Final[Mapping[str, Callable[[Mapping[str, Json], Here], Json]]] = {

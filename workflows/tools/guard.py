@@ -117,10 +117,10 @@ def permitted(host: str, addresses: Sequence[Address], *, port: int, allowed: Al
         else:
             bad = bad or f"{address} ({what})"
     if bad and not opened:
-        where = f"{host} is" if host == bad.split(" ", 1)[0] else f"{host} has the address"
+        what = bad if host == bad.split(" ", 1)[0] else f"{host} has the address {bad}, which"
         raise refused(
             "address_refused",
-            f"{where} {bad}: tools may call it only if INTERLOCK_TOOL_ALLOW names it.",
+            f"{what} is not public: tools may call it only if INTERLOCK_TOOL_ALLOW names it.",
         )
     if not good:
         raise refused("connect", f"{host} has no address.")

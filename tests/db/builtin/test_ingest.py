@@ -1,5 +1,7 @@
 """Ingest as a durable workflow: documents in, a snapshot out, whatever happens on the way."""
 
+from typing import Any
+
 import pytest
 
 from retrieval import corpora, drafts, snapshots
@@ -39,11 +41,16 @@ def ended(run: Run) -> Run:
     return run
 
 
+def counts(run: Run) -> dict[str, Any]:
+    """Return the figures of an ingest, without the sentence that sums them up."""
+    return {name: value for name, value in output(run).items() if name != "summary"}
+
+
 def test_uploaded_documents_become_a_snapshot() -> None:
     apply(WORDS)
     run = ended(start(text("a.txt", "apples are red"), text("b.txt", "pears are green")))
     assert run.state == "succeeded", run.error
-    assert output(run) == {"snapshot": 1, "processed": 2, "unchanged": 0, "failed": 0}
+    assert counts(run) == {"snapshot": 1, "processed": 2, "unchanged": 0, "failed": 0}
     assert snapshots.get("handbook", 1).documents == 2
     check_journal(run)
 
@@ -53,7 +60,7 @@ def test_a_bad_document_is_reported_and_the_rest_goes_on() -> None:
     fake_pdf = Upload(name="report.pdf", media_type="application/pdf", data=b"this is no PDF")
     run = ended(start(text("a.txt", "apples"), fake_pdf, text("nul.txt", "with \x00 inside")))
     assert run.state == "succeeded"
-    assert output(run) == {"snapshot": 1, "processed": 1, "unchanged": 0, "failed": 2}
+    assert counts(run) == {"snapshot": 1, "processed": 1, "unchanged": 0, "failed": 2}
     failed = corpora.documents("handbook", state="failed")
     assert {each.name: bool(each.reason) for each in failed} == {"report.pdf": True, "nul.txt": True}
 
@@ -62,7 +69,7 @@ def test_a_document_of_many_chunks_takes_many_calls() -> None:
     apply(WORDS)
     long = " ".join(f"word{n} apple" for n in range(8000))
     run = ended(start(text("long.txt", long)))
-    assert output(run) == {"snapshot": 1, "processed": 1, "unchanged": 0, "failed": 0}
+    assert counts(run) == {"snapshot": 1, "processed": 1, "unchanged": 0, "failed": 0}
     numbers = list(run.calls.order_by("id").values_list("number", flat=True))
     assert len(numbers) > 1
     assert numbers == list(range(len(numbers)))
@@ -72,7 +79,7 @@ def test_the_same_document_again_changes_nothing() -> None:
     apply(WORDS)
     ended(start(text("a.txt", "apples")))
     again = ended(start(text("a.txt", "apples")))
-    assert output(again) == {"snapshot": 1, "processed": 0, "unchanged": 1, "failed": 0}
+    assert counts(again) == {"snapshot": 1, "processed": 0, "unchanged": 1, "failed": 0}
 
 
 def test_the_same_name_with_other_text_is_a_new_revision() -> None:
