@@ -9,6 +9,7 @@ import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Final
 
 from retrieval import snapshots
@@ -79,9 +80,32 @@ def start(order: Order, *, actor: Actor, trigger: str, idempotency_key: str | No
         assert found is not None
         return Started(found, created=False)
     dispatch.ring(result["ready"])
-    run = Run.objects.get(pk=run_id)
+    run = _as_created(document, result)
     run.release, run.environment = release, environment
     return Started(run, created=True)
+
+
+def _as_created(document: Mapping[str, Json], result: Mapping[str, Json]) -> Run:
+    """Return the run as it was created, without reading it back."""
+    values = {
+        **document,
+        "environment_id": document["environment"],
+        "release_id": document["release"],
+        "parent_id": document["parent"],
+        "state": "queued",
+        "events": 1,
+        "input_hash": bytes.fromhex(document["input"]),
+        "request_hash": bytes.fromhex(document["request"]),
+        "created_at": _moment(result["created_at"]),
+        "deadline_at": _moment(result["deadline_at"]),
+    }
+    fields = Run._meta.concrete_fields
+    row = [values[f.attname] if f.attname in values else f.get_default() for f in fields]
+    return Run.from_db("default", [f.attname for f in fields], row)
+
+
+def _moment(text: str | None) -> datetime | None:
+    return datetime.fromisoformat(text) if text is not None else None
 
 
 def _document(order: Order, loaded: bundle.Bundle, environment: Environment, run_id: str) -> dict[str, Json]:

@@ -253,3 +253,19 @@ def test_unknown_names_are_told(wrong: runs.Order, message: str) -> None:
     deploy(TWO)
     with pytest.raises(UnknownObject, match=message):
         runs.start(wrong, actor=OPERATOR, trigger="api")
+
+
+def test_a_started_run_is_returned_as_it_was_written() -> None:
+    name = deploy("name: plain\ndeadline: 1h\nsteps:\n  - {id: a, set: {v: 1}}\n")
+    asked = runs.Order(workflow=name, input={"n": 1}, title="t", tags=["x"], session="s")
+    returned = runs.start(asked, actor=OPERATOR, trigger="api", idempotency_key="k").run
+    written = Run.objects.get(pk=returned.pk)
+    fields = [field.attname for field in Run._meta.concrete_fields]
+    assert {f: _plain(getattr(returned, f)) for f in fields} == {
+        f: _plain(getattr(written, f)) for f in fields
+    }
+    assert not returned._state.adding
+
+
+def _plain(value: Any) -> Any:
+    return bytes(value) if isinstance(value, memoryview) else value

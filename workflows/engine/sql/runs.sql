@@ -1,10 +1,12 @@
--- A new run and its first step runs. Returns {created: bool, run, ready: [step]}; an idempotency key that
+-- A new run and its first step runs. Returns {created: bool, created_at, deadline_at, ready: [step]}; an idempotency key that
 -- exists already gives the run that it named and creates nothing.
 CREATE FUNCTION interlock_start(
     c jsonb, p_hashes bytea[], p_sizes integer[], p_compressed boolean[], p_bodies bytea[])
 RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
     v_ready jsonb;
+    v_now timestamptz := clock_timestamp();
+    v_deadline timestamptz := v_now + make_interval(secs => (c ->> 'deadline_s')::float8);
 BEGIN
     INSERT INTO workflows_run
         (id, workflow, environment_id, release_id, state, stopping, title, trigger, created_by, session, tags,
@@ -14,8 +16,7 @@ BEGIN
             c ->> 'title', c ->> 'trigger', c ->> 'created_by', c ->> 'session',
             ARRAY(SELECT jsonb_array_elements_text(c -> 'tags')), (c ->> 'priority')::smallint, c -> 'pins',
             c -> 'variables', decode(c ->> 'input', 'hex'), c ->> 'idempotency_key',
-            decode(c ->> 'request', 'hex'), c ->> 'parent', 1, clock_timestamp(),
-            clock_timestamp() + make_interval(secs => (c ->> 'deadline_s')::float8))
+            decode(c ->> 'request', 'hex'), c ->> 'parent', 1, v_now, v_deadline)
     ON CONFLICT (workflow, environment_id, idempotency_key) DO NOTHING;
     IF NOT FOUND THEN
         RETURN jsonb_build_object('created', false);
@@ -37,7 +38,7 @@ BEGIN
                path text, step_id text, kind text, ordinal integer, waiting_on integer)
         RETURNING id, state)
     SELECT coalesce(jsonb_agg(id) FILTER (WHERE state = 'ready'), '[]') INTO v_ready FROM added;
-    RETURN jsonb_build_object('created', true, 'ready', v_ready);
+    RETURN jsonb_build_object('created', true, 'created_at', v_now, 'deadline_at', v_deadline, 'ready', v_ready);
 END $$;
 
 -- Stop a run for good: what has not started is cancelled now, running attempts are asked to stop and finish.
