@@ -46,7 +46,8 @@ BEGIN
            reason = CASE WHEN reason = 'poison' THEN reason ELSE '' END,
            lease = p_lease, lease_until = clock_timestamp() + make_interval(secs => p_lease_s),
            attempts_made = attempts_made + 1, events = events + 1,
-           started_at = coalesce(started_at, clock_timestamp()), rung_at = NULL, rings = 0
+           started_at = coalesce(started_at, clock_timestamp()),
+           ready_at = coalesce(ready_at, clock_timestamp()), rung_at = NULL, rings = 0
      WHERE id = p_step AND state IN ('pending', 'ready')
     RETURNING * INTO s;
     IF NOT FOUND THEN

@@ -18,7 +18,7 @@ BEGIN
         IF p_item IS NOT NULL AND NOT EXISTS (
             SELECT 1 FROM workflows_steprun WHERE parent_id = p_parent AND item = p_item AND NOT superseded
                AND state NOT IN ('succeeded', 'skipped', 'failed', 'cancelled')) THEN
-            v_ready := interlock_next_item(p_parent, p_gate);
+            v_ready := interlock_next_item(p_parent, p_gate, false);
         END IF;
         IF NOT EXISTS (
             SELECT 1 FROM workflows_steprun WHERE parent_id = p_parent AND NOT superseded

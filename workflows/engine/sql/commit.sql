@@ -23,6 +23,7 @@ DECLARE
     v_claim jsonb;
     v_row record;
     v_number integer := (c ->> 'number')::integer;
+    v_go_on boolean := (c ->> 'go_on')::boolean;
 BEGIN
     v_state := CASE v_outcome WHEN 'retry' THEN 'waiting' WHEN 'expanded' THEN 'waiting' ELSE v_outcome END;
     IF v_outcome = 'expanded' THEN
@@ -50,7 +51,7 @@ BEGIN
                       THEN clock_timestamp() END,
            cost_usd = CASE WHEN c ->> 'cost' IS NULL THEN cost_usd
                       ELSE coalesce(cost_usd, 0) + (c ->> 'cost')::numeric END,
-           tokens = interlock_add_tokens(tokens, c -> 'tokens')
+           tokens = CASE WHEN c ->> 'tokens' IS NULL THEN tokens ELSE interlock_add_tokens(tokens, c -> 'tokens') END
      WHERE id = (c ->> 'step')::bigint
        AND ((state = 'running' AND lease = (c ->> 'lease')::uuid)
             -- A late result of the very attempt whose effect was unknown settles it; so does a person.
@@ -61,7 +62,9 @@ BEGIN
         RETURN interlock_late(c);
     END IF;
 
-    PERFORM interlock_keep(p_hashes, p_sizes, p_compressed, p_bodies) WHERE cardinality(p_hashes) > 0;
+    IF cardinality(p_hashes) > 0 THEN
+        PERFORM interlock_keep(p_hashes, p_sizes, p_compressed, p_bodies);
+    END IF;
     UPDATE workflows_attempt
        SET state = CASE v_outcome WHEN 'skipped' THEN 'succeeded' WHEN 'expanded' THEN 'succeeded'
                    WHEN 'retry' THEN 'failed' WHEN 'unknown' THEN 'failed' ELSE v_outcome END,
@@ -87,16 +90,19 @@ BEGIN
     IF v_outcome = 'expanded' THEN
         v_ready := interlock_add_children(s, c -> 'children');
     ELSIF v_active AND v_state IN ('succeeded', 'skipped', 'failed') THEN
-        v_ready := interlock_release(s.run_id, c -> 'successors');
+        IF jsonb_array_length(c -> 'successors') > 0 THEN
+            v_ready := interlock_release(s.run_id, c -> 'successors', v_go_on);
+        END IF;
         IF c ->> 'next_item' IS NOT NULL THEN
-            v_ready := v_ready || interlock_next_item(s.parent_id, (c ->> 'next_item')::integer);
+            v_ready := v_ready || interlock_next_item(s.parent_id, (c ->> 'next_item')::integer,
+                                                      v_go_on AND cardinality(v_ready) = 0);
         END IF;
         IF (c ->> 'ends')::boolean THEN
             v_ended := interlock_end(s.run_id, 'succeeded', '', decode(c ->> 'end', 'hex'));
         END IF;
     END IF;
 
-    IF v_active AND (c ->> 'go_on')::boolean AND cardinality(v_ready) > 0 THEN
+    IF v_active AND v_go_on AND cardinality(v_ready) > 0 THEN
         v_claim := interlock_begin(v_ready[1], c ->> 'worker', (c ->> 'next_lease')::uuid,
                                    (c ->> 'lease_s')::float8);
         v_ready := v_ready[2:];

@@ -45,27 +45,28 @@ BEGIN
 END $$;
 
 -- A need is done: count down its successors, in id order so that two finishers cannot deadlock.
-CREATE FUNCTION interlock_release(p_run text, p_paths jsonb) RETURNS bigint[] LANGUAGE plpgsql AS $$
+-- `p_begin`: the caller begins the first of those returned itself; it is left as it is, and so written once less.
+CREATE FUNCTION interlock_release(p_run text, p_paths jsonb, p_begin boolean)
+RETURNS bigint[] LANGUAGE plpgsql AS $$
 DECLARE
     v_row record;
     v_ready bigint[] := '{}';
+    v_paths text[] := ARRAY(SELECT jsonb_array_elements_text(p_paths));
 BEGIN
-    IF jsonb_array_length(p_paths) = 0 THEN
-        RETURN v_ready;
-    END IF;
     FOR v_row IN
         SELECT id, waiting_on FROM workflows_steprun
-         WHERE run_id = p_run AND NOT superseded AND state = 'pending'
-           AND path IN (SELECT jsonb_array_elements_text(p_paths))
+         WHERE run_id = p_run AND NOT superseded AND state = 'pending' AND path = ANY (v_paths)
          ORDER BY id FOR UPDATE
     LOOP
-        IF v_row.waiting_on <= 1 THEN
+        IF v_row.waiting_on > 1 THEN
+            UPDATE workflows_steprun SET waiting_on = waiting_on - 1 WHERE id = v_row.id;
+            CONTINUE;
+        END IF;
+        IF NOT p_begin OR cardinality(v_ready) > 0 THEN
             UPDATE workflows_steprun SET waiting_on = 0, state = 'ready', ready_at = clock_timestamp()
              WHERE id = v_row.id;
-            v_ready := v_ready || v_row.id;
-        ELSE
-            UPDATE workflows_steprun SET waiting_on = waiting_on - 1 WHERE id = v_row.id;
         END IF;
+        v_ready := v_ready || v_row.id;
     END LOOP;
     RETURN v_ready;
 END $$;
