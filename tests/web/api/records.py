@@ -8,13 +8,12 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from workflows import payloads
+from workflows import database, payloads
 from workflows.models import (
     Attempt,
     Call,
     Environment,
     JournalEvent,
-    Payload,
     Release,
     Run,
     StepRun,
@@ -28,10 +27,7 @@ def keep(value: Any) -> bytes:
     """Store a payload; return its hash."""
     batch = payloads.Batch()
     key = bytes.fromhex(batch.add(value))
-    for hash_, size, compressed, body in zip(*batch.columns(), strict=True):
-        Payload.objects.get_or_create(
-            hash=hash_, defaults={"size": size, "compressed": compressed, "body": body}
-        )
+    database.call("interlock_keep", *batch.columns())
     return key
 
 
