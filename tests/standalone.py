@@ -5,6 +5,7 @@ Import it before anything of Django's: settings read the addresses of the server
 
 from __future__ import annotations
 
+import atexit
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,7 +24,7 @@ def set_up(*, durable: bool) -> None:
     if "DATABASE_URL" in os.environ and "DJANGO_SETTINGS_MODULE" in os.environ:
         return
     os.environ["INTERLOCK_TEST_FSYNC"] = "1" if durable else "0"
-    import_module("tests.servers")
+    atexit.register(import_module("tests.servers").SERVERS.stop)
     os.environ["DJANGO_SETTINGS_MODULE"] = "console.settings"
     import_module("django").setup()
 

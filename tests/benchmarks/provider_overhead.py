@@ -1,6 +1,6 @@
 """CPU per call: our gateway beside bare httpx2, against a local server that answers at once.
 
-`python -m tests.benchmarks.provider_overhead [CALLS]`. Goal: at most 1.0 ms of CPU over the bare call. The
+Goal: at most 1.0 ms of CPU over the bare call. The
 server is a process of its own, so that its CPU is not counted; both sides stream, read and parse the same
 answer; the two are interleaved and the median of the rounds counts.
 """
@@ -9,21 +9,20 @@ from __future__ import annotations
 
 import json
 import multiprocessing
-import os
 import statistics
-import sys
 import time
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 
-import django
 import httpx2
 
 from providers.config import Provider
+from tests.benchmarks import frame
+from tests.benchmarks.frame import Row, Stand
 from tests.faultserver import FaultServer
+from tests.providing import Kept, ask
 
 GOAL_MS = 1.0
-ROUNDS = 7
 
 
 def serve(pipe: Connection) -> None:
@@ -53,8 +52,6 @@ def bare(port: int) -> Callable[[], str]:
 
 def ours(port: int) -> Callable[[], str]:
     """The gateway with everything: decisions, time limits, checks, record, price."""
-    from tests.providing import Kept, ask  # noqa: PLC0415 - after django.setup()
-
     price = {"input": 1, "output": 2}
     body = {"name": "p", "api": "openai", "base_url": f"http://127.0.0.1:{port}/ok/v1"}
     provider = Provider.from_document({**body, "models": [{"name": "m", "price": price}]})
@@ -68,32 +65,33 @@ def cpu_ms(call: Callable[[], str], calls: int) -> float:
     return (time.process_time() - started) * 1000 / calls
 
 
-def main() -> int:
-    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "console.settings")
-    os.environ.setdefault("INTERLOCK_SECRET_KEY", "benchmark")
-    os.environ.setdefault("INTERLOCK_ENCRYPTION_KEY", "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=")
-    django.setup()
-    calls = int(sys.argv[1]) if len(sys.argv) > 1 else 200
+def measure(stand: Stand, rounds: int, scale: float) -> list[Row]:
+    """Return the rows of this benchmark."""
+    calls = max(20, int(200 * scale))
     mine, theirs = multiprocessing.Pipe()
     server = multiprocessing.get_context("spawn").Process(target=serve, args=(theirs,), daemon=True)
     server.start()
     port = mine.recv()
     sides = {"bare httpx2": bare(port), "gateway": ours(port)}
-    rounds: dict[str, list[float]] = {name: [] for name in sides}
+    found: dict[str, list[float]] = {name: [] for name in sides}
     for name, call in sides.items():
         assert call() == "Hello there, how are you?", name
-    for _ in range(ROUNDS):
+    for _ in range(rounds):
         for name, call in sides.items():
-            rounds[name].append(cpu_ms(call, calls))
+            found[name].append(cpu_ms(call, calls))
     server.terminate()
-    baseline, gateway = (statistics.median(rounds[name]) for name in sides)
-    print("what                    ours     baseline  over      ratio  goal            machine")
-    print(
-        f"provider call, CPU ms   {gateway:<8.3f} {baseline:<9.3f} {gateway - baseline:<+9.3f} "
-        f"{gateway / baseline:<6.2f} over <= {GOAL_MS} ms   {os.cpu_count()} cores"
-    )
-    return 0 if gateway - baseline <= GOAL_MS else 1
+    baseline, gateway = (statistics.median(found[name]) for name in sides)
+    return [
+        Row(
+            what="provider call through the gateway, CPU",
+            ours=f"{gateway:.2f} ms",
+            baseline=f"httpx2 {baseline:.2f} ms",
+            ratio=f"{gateway - baseline:+.2f} ms",
+            goal=f"≤ +{GOAL_MS} ms",
+            met=gateway - baseline <= GOAL_MS,
+        )
+    ]
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    frame.alone(measure)
