@@ -1,6 +1,6 @@
 """How good the answers are: nDCG@10 on a judged collection, by text, by vector and by both.
 
-`python -m tests.benchmarks.retrieval_quality FOLDER`, or INTERLOCK_JUDGED=FOLDER with `make bench`. The folder
+`python -m tests.benchmarks.retrieval_quality FOLDER`, or JUDGED_COLLECTION=FOLDER with `make bench`. The folder
 holds documents.jsonl (id, title, text), queries.jsonl (id, text) and judgments.tsv (query, document, gain), as
 the Cranfield collection does. Everything goes the way of a user: ingest, publish, search.
 """
@@ -27,7 +27,7 @@ from retrieval.ingest import SourceDocument
 from tests.benchmarks import frame
 from tests.benchmarks.frame import Row, Stand
 
-VARIABLE: Final = "INTERLOCK_JUDGED"
+VARIABLE: Final = "JUDGED_COLLECTION"
 MODELS: Final = {"local/minilm-l6": 384, "local/wordllama": 256}
 MODES: Final = ("text", "vector", "hybrid")
 
