@@ -50,7 +50,7 @@ WITH near AS MATERIALIZED (
            chunk.emb::halfvec({dims}) <=> %(vector)s::halfvec({dims}) AS distance
     FROM {spans} AS span, {chunks} AS chunk
     WHERE {seen} AND {joined}
-    ORDER BY chunk.emb::halfvec({dims}) <=> %(vector)s::halfvec({dims})
+    ORDER BY distance
     LIMIT %(limit)s
 )
 SELECT chunk_id, doc_version_id, distance FROM near ORDER BY distance, chunk_id, doc_version_id, ordinal
