@@ -52,6 +52,7 @@ class Installation:
         self._say = say
         self._supervisor = Supervisor(home.logs, say)
         self._runtime: dict[str, object] = {}
+        self._before: dict[str, object] = {}  # what the last `up` on this home wrote down
         self._postgres = Postgres(home.postgres, home.secret("postgres_password"))
 
     def run(self) -> None:
@@ -91,6 +92,8 @@ class Installation:
     # --- servers -------------------------------------------------------------------------------
 
     def _start_servers(self) -> None:
+        with suppress(HomeError):
+            self._before = self._home.runtime()
         port = free_port(self._known_port("broker_port"), tries=1000)
         postgres = self._postgres
         valkey = Valkey(self._home.valkey, self._home.secret("valkey_password"), port)
@@ -115,8 +118,8 @@ class Installation:
 
     def _known_port(self, name: str) -> int:
         """The port that this home had the last time, so that addresses stay the same if they can."""
-        with suppress(HomeError, ValueError, TypeError):
-            return int(str(self._home.runtime().get(name) or 0))
+        with suppress(ValueError):
+            return int(str(self._before.get(name) or 0))
         return 0
 
     def _await(self, name: str, wait: Callable[[], None]) -> None:
@@ -191,15 +194,22 @@ class Installation:
         return {**os.environ, VARIABLE: str(self._home.path), "PYTHONUNBUFFERED": "1"}
 
     def _load_demo(self) -> None:
-        """Apply the demo's definitions. That it fails is said, and stops nothing."""
+        """Begin to load the demo, beside the running system."""
         if not self._options.demo:
             return
-        status, _ = self._run_once("demo", "manage.py", "demo")
+        self._supervisor.log_path("demo").unlink(missing_ok=True)
+        command = Command((sys.executable, "manage.py", "demo"), cwd=ROOT, env=self._environment())
+        self._supervisor.start(Part("demo", lambda: command, _WORKERS, ended=self._say_demo))
+
+    def _say_demo(self, status: int) -> None:
+        """Say that the demo can be used; that it failed stops nothing."""
         if status:
             self._say(
                 f"The demo could not be loaded; {self._supervisor.log_path('demo')}:\n"
                 f"{self._supervisor.last_words('demo', lines=5)}"
             )
+        else:
+            self._say("The demo is ready: start a run of docs-assistant.")
 
     def _say_welcome(self, first: dict[str, str], took_s: float) -> None:
         lines = ["", f"Interlock runs at {self._runtime['web_url']} (started in {took_s:.1f} s)"]

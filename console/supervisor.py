@@ -48,7 +48,10 @@ def ending(status: int) -> str:
 
 @dataclass(frozen=True)
 class Part:
-    """One process to keep running. `prepare` runs before every start; `rank` orders the stopping."""
+    """One process to keep running. `prepare` runs before every start; `rank` orders the stopping.
+
+    With `ended` it is to end by itself: that is called with its status, and nothing is started again.
+    """
 
     name: str
     command: Callable[[], Command]
@@ -56,6 +59,7 @@ class Part:
     prepare: Callable[[], None] | None = None
     stop_signal: signal.Signals = signal.SIGTERM
     grace_s: float = 10
+    ended: Callable[[int], None] | None = None
 
 
 class Stopped(BaseException):
@@ -106,7 +110,7 @@ class Supervisor:
     def watch(self) -> None:
         """Keep the parts running until `Stopped` is raised here by a signal."""
         while True:
-            for entry in self._running:
+            for entry in list(self._running):
                 self._look_after(entry)
             time.sleep(_LOOK_S)
 
@@ -134,7 +138,10 @@ class Supervisor:
         if entry.process is None:
             if now >= entry.start_at:
                 self._restart(entry)
-        elif (status := entry.process.poll()) is not None:
+        elif (status := entry.process.poll()) is not None and entry.part.ended:
+            self._running.remove(entry)
+            entry.part.ended(status)
+        elif status is not None:
             entry.deaths = deaths_in_a_row(entry.deaths, lived_s=now - entry.started_at)
             wait = delay_s(entry.deaths)
             entry.process, entry.start_at = None, now + wait

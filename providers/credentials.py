@@ -97,7 +97,7 @@ def _ciphertext(name: str) -> bytes:
         if not was_open:
             connection.close()
     if found is None:
-        raise _missing(f"There is no credential secret:{name}; store it in the console under Providers.")
+        raise _missing(f"There is no credential secret:{name}; store it with `manage.py secret set`.")
     return bytes(found)
 
 

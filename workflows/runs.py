@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
+import psycopg
+
 from retrieval import snapshots
 from workflows import audit, database, payloads
 from workflows.actor import Actor
@@ -74,7 +76,7 @@ def start(order: Order, *, actor: Actor, trigger: str, idempotency_key: str | No
     run_id, batch = new_run_id(), Batch()
     asked = {"trigger": trigger, "created_by": str(actor), "idempotency_key": idempotency_key}
     document = {**asked, **_document(order, loaded, environment, run_id), "input": batch.add(order.input)}
-    result = database.call("interlock_start", json.dumps(document), *batch.columns())
+    result = _insert(document, batch)
     if not result["created"]:  # a twin with the same key was faster
         found = _earlier(order, idempotency_key)
         assert found is not None
@@ -83,6 +85,14 @@ def start(order: Order, *, actor: Actor, trigger: str, idempotency_key: str | No
     run = _as_created(document, result)
     run.release, run.environment = release, environment
     return Started(run, created=True)
+
+
+def _insert(document: dict[str, Json], batch: Batch) -> Mapping[str, Json]:
+    try:
+        return dict(database.call("interlock_start", json.dumps(document), *batch.columns()))
+    except psycopg.errors.UniqueViolation:  # two ids of one millisecond drew alike
+        document["id"] = new_run_id()
+        return dict(database.call("interlock_start", json.dumps(document), *batch.columns()))
 
 
 def _as_created(document: Mapping[str, Json], result: Mapping[str, Json]) -> Run:

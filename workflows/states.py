@@ -93,5 +93,6 @@ HEAD: Final = """# States
 Generated from `workflows/states.py` by `make docs`; do not edit.
 
 Every change of state is an update that names the states it may come from, and counts only if one row moved.
-A *retrying* step is `waiting` with a time to wake; a run that *needs attention* is `waiting` on an `unknown` step.
+A *retrying* step is `waiting` with a time to wake; a run *needs attention* that is failed, or
+`waiting` on an `unknown` step.
 """

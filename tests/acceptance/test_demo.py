@@ -75,7 +75,7 @@ class Api:
 @pytest.fixture(scope="module")
 def api(up: Up) -> Api:
     calling = Api(up)
-    until(lambda: calling("/corpora/python-docs/snapshots")[1].get("results"), within_s=120)
+    up.says("The demo is ready", within_s=120)
     return calling
 
 

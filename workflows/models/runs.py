@@ -90,7 +90,12 @@ class StepRun(models.Model):
     superseded = models.BooleanField(default=False)
     ordinal = models.PositiveIntegerField()  # the order of the definition
     parent = models.ForeignKey(
-        "self", null=True, on_delete=models.CASCADE, related_name="children", db_index=False
+        "self",
+        null=True,
+        on_delete=models.CASCADE,
+        related_name="children",
+        db_index=False,
+        db_constraint=False,
     )
     item = models.PositiveIntegerField(null=True)  # which item of the parent map
     item_hash = models.BinaryField(null=True)  # and its value

@@ -7,7 +7,7 @@ from typing import Any
 
 from providers import patterns
 from workflows.spec import schema, templates
-from workflows.spec.kinds import UNSUPPORTED_KEYS, unsupported
+from workflows.spec.kinds import UNSUPPORTED_APIS, UNSUPPORTED_KEYS, unsupported
 from workflows.spec.library import Library
 from workflows.spec.places import Path
 from workflows.spec.sandbox import SCOPE
@@ -41,6 +41,8 @@ def template_texts(value: Any, path: Path) -> Iterator[tuple[Path, str]]:
 
 
 def _provider(body: Mapping[str, Any], _: Library) -> Iterator[Problem]:
+    if body["api"] in UNSUPPORTED_APIS:
+        yield ("api",), unsupported(f"the api `{body['api']}`")
     seen: set[str] = set()
     for index, model in enumerate(body.get("models", ())):
         if model["name"] in seen:

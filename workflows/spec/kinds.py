@@ -12,6 +12,7 @@ NAME_EXPECTED = "lower-case letters, digits and hyphens, starting with a letter,
 # The language has them, the engine has not: kinds of documents, kinds of steps, and keys by where they stand.
 UNSUPPORTED_DOCUMENTS = frozenset({"Environment", "Schedule", "Budget", "Alert", "Webhook"})
 UNSUPPORTED_STEPS = frozenset({"agent", "workflow", "loop", "approval", "wait", "memory"})
+UNSUPPORTED_APIS = frozenset({"openai-responses", "google"})
 UNSUPPORTED_KEYS: Mapping[str, frozenset[str]] = {
     "Workflow": frozenset({"concurrency", "finally"}),
     "Tool": frozenset({"mcp", "workflow"}),

@@ -17,4 +17,4 @@ class Command(BaseCommand):
             run = load.load()
         except load.DemoError as error:
             raise CommandError(str(error)) from error
-        self.stdout.write(f"Ingesting the documentation: run {run.pk}." if run else "The demo is there.")
+        self.stdout.write(f"Ingested the documentation by run {run.pk}." if run else "The demo is there.")
