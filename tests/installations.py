@@ -82,7 +82,7 @@ class Up:
     def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
         if self.process.poll() is None:
             self.process.send_signal(number)
-        status = self.process.wait(60)
+        status = self.process.wait(120)
         self._reader.join(5)
         if self.process.stdout:
             self.process.stdout.close()
