@@ -5,15 +5,21 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('workflows', '0005_uploads'),
+        ("workflows", "0005_uploads"),
     ]
 
     operations = [
         migrations.AlterField(
-            model_name='steprun',
-            name='parent',
-            field=models.ForeignKey(db_constraint=False, db_index=False, null=True, on_delete=django.db.models.deletion.CASCADE, related_name='children', to='workflows.steprun'),
+            model_name="steprun",
+            name="parent",
+            field=models.ForeignKey(
+                db_constraint=False,
+                db_index=False,
+                null=True,
+                on_delete=django.db.models.deletion.CASCADE,
+                related_name="children",
+                to="workflows.steprun",
+            ),
         ),
     ]
