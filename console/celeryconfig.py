@@ -3,6 +3,9 @@
 from django.conf import settings
 
 broker_url = settings.BROKER_URL
+# Without it, one broken message in the queue ends a worker.
+if broker_url.startswith(("redis://", "rediss://")):
+    broker_transport = "console.broker:Transport"
 broker_connection_retry_on_startup = True
 # For ever: a worker does without its doorbell for as long as that takes.
 broker_connection_max_retries = None

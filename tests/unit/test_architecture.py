@@ -9,6 +9,7 @@ APPS = ("console", "workflows", "retrieval", "providers")
 # The engine's own statements are SQL; by the ORM only recovery leads a run out of an end state.
 STATE_WRITERS = {"workflows/recovery.py"}
 CELERY = {
+    "console/broker.py",
     "console/celery.py",
     "console/celeryconfig.py",
     "console/apps.py",
