@@ -72,7 +72,9 @@ class Stand:
 
     def start_baseline(self, script: str, *arguments: str, env: Mapping[str, str] | None = None) -> Worker:
         """Start `baselines/<script>.py` and wait until it prints `ready`."""
-        log = self.folder / f"{script}.log"
+        log = (
+            self.folder / f"{script}-{len(self.workers.started)}.log"
+        )  # its own: an older one says `ready` too
         command = Command(
             (sys.executable, str(BASELINES / f"{script}.py"), *arguments), cwd=ROOT, env=env or {}
         )
