@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import time
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -210,6 +210,3 @@ def sending(claimed: Claim, data: Mapping[str, Json]) -> bool:
     """Mark, durably, that a `once` effect is about to leave. False: the lease is gone, nothing may be sent."""
     marked: bool = database.call("interlock_sending", claimed.step, claimed.lease, json.dumps(data))
     return marked
-
-
-Sending = Callable[[], bool]

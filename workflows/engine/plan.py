@@ -108,11 +108,6 @@ def parent_path(path: str) -> str | None:
     return match[1]
 
 
-def item_prefix(path: str) -> str:
-    """Return `score[17]/` for `score[17]/judge`."""
-    return path.rpartition("/")[0] + "/"
-
-
 def index_of(path: str, container: str) -> int:
     """Return which item of the map `container` a path lies in.
 
