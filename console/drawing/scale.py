@@ -36,7 +36,8 @@ class Scale:
         piece = min(max(bisect_right(self.edges, second) - 1, 0), len(self.edges) - 2)
         low, high = self.edges[piece], self.edges[piece + 1]
         share = (second - low) / (high - low) if high > low else 0.0
-        return self.places[piece] + share * (self.places[piece + 1] - self.places[piece])
+        start, end = self.places[piece], self.places[piece + 1]
+        return min(start + share * (end - start), 100.0)  # a sum of parts may be a rounding error more
 
     def ticks(self) -> list[tuple[float, float]]:
         """Return round moments and their places, none at a folded stretch."""

@@ -19,7 +19,7 @@ from workflows.engine.attempt import Attempt
 from workflows.engine.commit import Claim, Committed
 from workflows.engine.leases import Active, Process, process
 from workflows.engine.live import LivePort
-from workflows.engine.outcomes import LeaseLost
+from workflows.engine.outcomes import LeaseLost, Stopped
 from workflows.engine.views import Known
 from workflows.payloads import Batch
 from workflows.spec import templates
@@ -68,8 +68,8 @@ def _advance(claim: Claim, here: Process, known: Known, *, go_on: Callable[[], b
     with here.running(claim, limit_s=_time_s(claim) + GRACE_S) as active:
         trying = begin(active, known)
         outcome = attempt.perform(trying)
-        if active.lost:
-            raise LeaseLost
+        if active.lost and isinstance(outcome, Stopped):
+            raise LeaseLost  # nothing came of it; whatever else came is recorded, as late
         faults.point("after_act", detail=claim.step_id)
         committed = commit.apply(
             claim,

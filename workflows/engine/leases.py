@@ -20,12 +20,17 @@ from workflows.engine.commit import Claim
 
 @dataclass
 class Active:
-    """One attempt in flight. After `until` its lease is no longer renewed: a hung thread must lose it."""
+    """One attempt in flight. After `until` its lease is no longer renewed: a hung thread must lose it.
+
+    `sent`: a `once` effect has left. Such an attempt goes on without its lease, because what comes back still settles
+    an outcome that is unknown otherwise.
+    """
 
     claim: Claim
     until: float  # monotonic
     stop: threading.Event = field(default_factory=threading.Event)
     lost: bool = False
+    sent: bool = False
 
 
 class Process:
@@ -83,8 +88,10 @@ class Process:
         """Tell the attempts whose leases the database does not know any more."""
         with self._lock:
             for lease in leases & self._active.keys():
-                self._active[lease].lost = True
-                self._active[lease].stop.set()
+                active = self._active[lease]
+                active.lost = True
+                if not active.sent:
+                    active.stop.set()
 
     def stop_runs(self, runs: set[str]) -> None:
         """Ask the attempts of these runs to stop."""

@@ -181,7 +181,8 @@ class LivePort:
         """Mark a `once` call as about to leave; the others may be repeated and need no mark."""
         if not self.once:
             return not self.active.lost
-        return commit.sending(self.claim, {"key": key})
+        self.active.sent = commit.sending(self.claim, {"key": key})
+        return self.active.sent
 
 
 def _chunk(hit: searches.Hit) -> dict[str, Json]:

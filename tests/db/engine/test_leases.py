@@ -1,10 +1,16 @@
 """Lost workers, late results, unknown effects: what the database does with attempts that do not end well."""
 
+import threading
 import uuid
 
+import pytest
+from pytest_django import Settings
+
 from tests.engine import check_journal, claim, deploy, drain, expire, output, start, states
+from tests.witness import Behaviour, Witness
+from tests.workers import until
 from workflows import database
-from workflows.engine import changes, commit, execute, lifecycle
+from workflows.engine import changes, commit, execute, heartbeat, lifecycle
 from workflows.engine.commit import Claim, Committed
 from workflows.engine.leases import Active, Process
 from workflows.engine.outcomes import Outcome, StepError, Succeeded, Unknown
@@ -18,6 +24,18 @@ steps:
   - {id: a, set: {v: 1}}
   - {id: b, set: {v: "{{ steps.a.output.v + 1 }}"}}
 output: "{{ steps.b.output.v }}"
+"""
+PAY = """
+name: pay
+steps:
+  - {id: pay, tool: pay}
+output: "{{ steps.pay.output }}"
+"""
+TOOL = """
+name: pay
+http: {{method: POST, url: "{url}"}}
+effect: {effect}
+timeout: 5s
 """
 
 
@@ -96,6 +114,27 @@ def test_a_late_result_settles_the_unknown_effect_of_its_own_attempt() -> None:
     assert finish(held, Succeeded(output={"v": 1})).applied
     drain()
     assert output(run) == 2
+    check_journal(run)
+
+
+@pytest.mark.parametrize(("effect", "calls"), [("idempotent", 2), ("once", 1)])
+def test_a_reply_that_comes_after_the_lease_settles_what_is_unknown(
+    effect: str, calls: int, settings: Settings
+) -> None:
+    """The heartbeat hears that the lease is gone while the call is out. A `once` call is waited for all the same."""
+    settings.TOOL_ALLOW = ["127.0.0.1"]
+    with Witness() as witness:
+        witness.behave("/pay", Behaviour(delay_s=1))
+        run = start(deploy(PAY, tools=TOOL.format(url=witness.url("/pay"), effect=effect)))
+        here = Process()
+        thread = threading.Thread(target=execute.work, args=[here])
+        thread.start()
+        until(lambda: len(witness.calls) == 1)
+        expire()
+        heartbeat.beat(here)
+        thread.join()
+    assert output(run) == {"ok": True}
+    assert len(witness.calls) == calls
     check_journal(run)
 
 

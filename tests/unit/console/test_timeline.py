@@ -7,7 +7,7 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from console.drawing import scale, timeline, waterfall
@@ -83,6 +83,7 @@ def _map(items: int, *, failed: tuple[int, ...] = ()) -> list[StepView]:
 
 
 @given(spans, st.floats(0.01, 8000))
+@example([(0.0, 1.83373699852541), (2412.1036650408, 3312.1036650408)], 3600.0)
 def test_time_never_runs_backwards_and_fills_the_lane(busy: list[scale.Span], length: float) -> None:
     within = [(min(a, length), min(b, length)) for a, b in busy]
     axis = scale.build(length, scale.idle(within, length_s=length))

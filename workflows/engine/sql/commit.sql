@@ -17,6 +17,7 @@ DECLARE
     v_state text;
     v_stopping text;
     v_active boolean;
+    v_applied boolean;
     v_ready bigint[] := '{}';
     v_ended boolean := false;
     v_next bigint;
@@ -58,13 +59,14 @@ BEGIN
             OR (state = 'unknown' AND attempts_made = v_number
                 AND v_outcome IN ('succeeded', 'failed', 'skipped')))
     RETURNING * INTO s;
-    IF NOT FOUND THEN
-        RETURN interlock_late(c);
-    END IF;
-
+    v_applied := FOUND;
     IF cardinality(p_hashes) > 0 THEN
         PERFORM interlock_keep(p_hashes, p_sizes, p_compressed, p_bodies);
     END IF;
+    IF NOT v_applied THEN
+        RETURN interlock_late(c);
+    END IF;
+
     UPDATE workflows_attempt
        SET state = CASE v_outcome WHEN 'skipped' THEN 'succeeded' WHEN 'expanded' THEN 'succeeded'
                    WHEN 'retry' THEN 'failed' WHEN 'unknown' THEN 'failed' ELSE v_outcome END,
