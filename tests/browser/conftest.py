@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import os
-import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-import uvicorn
 from django.conf import settings
 from django.core.cache import cache
 from django.test import Client
 from playwright.sync_api import BrowserContext, ConsoleMessage, Page, Request
 
-from console.embedded import free_port
 from console.models import Role
 from tests import factories
+from tests.browser.server import serve
 
 # Playwright runs an event loop in the test's thread, where Django would refuse the database.
 os.environ.setdefault("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
@@ -63,19 +60,8 @@ def browser_context_args(browser_context_args: dict[str, Any]) -> dict[str, Any]
 @pytest.fixture(scope="session")
 def served() -> Iterator[str]:
     """The address of the ASGI server, in this process, on a free port."""
-    port = free_port()
-    config = uvicorn.Config(
-        "console.asgi:application", host="127.0.0.1", port=port, log_level="warning", lifespan="off"
-    )
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
-    until = time.monotonic() + 20
-    while not server.started and time.monotonic() < until:
-        time.sleep(0.05)
-    yield f"http://127.0.0.1:{port}"
-    server.should_exit = True
-    thread.join(5)
+    with serve() as address:
+        yield address
 
 
 @pytest.fixture
@@ -99,12 +85,17 @@ def clean(page: Page) -> Iterator[Page]:
     assert not complaints, complaints
 
 
-def sign_in(context: BrowserContext, served: str, role: str) -> None:
-    """Give the browser the session of a new person with this role."""
+def session_cookie(role: str, address: str) -> dict[str, str]:
+    """Return the cookie of a new person with this role."""
     client = Client()
     client.force_login(factories.user(role, f"{role}.person"))
     cookie = client.cookies[settings.SESSION_COOKIE_NAME]
-    context.add_cookies([{"name": cookie.key, "value": cookie.value, "url": served}])
+    return {"name": cookie.key, "value": cookie.value, "url": address}
+
+
+def sign_in(context: BrowserContext, served: str, role: str) -> None:
+    """Give the browser the session of a new person with this role."""
+    context.add_cookies([session_cookie(role, served)])  # type: ignore[list-item]
 
 
 @pytest.fixture

@@ -1,0 +1,89 @@
+"""Photograph pages of the console: `python -m tests.browser.photograph FOLDER [--pages NAME…] [--as ROLE]`.
+
+Every page of `pages.PAGES` (or other addresses), light and dark, wide and narrow, over example data. To be looked at
+beside the mock-ups; nothing is compared.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests import standalone
+
+standalone.set_up(durable=False)
+os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"  # Playwright runs an event loop in this thread
+
+from playwright.sync_api import Browser, sync_playwright  # noqa: E402
+
+from console.models import Role  # noqa: E402
+from tests import chromium  # noqa: E402
+from tests.browser import pages  # noqa: E402
+from tests.browser.conftest import session_cookie  # noqa: E402
+from tests.browser.server import serve  # noqa: E402
+
+SCHEMES = ("light", "dark")
+
+
+def main() -> None:
+    """Take the pictures."""
+    asked = _arguments()
+    asked.folder.mkdir(parents=True, exist_ok=True)
+    with standalone.serving(), _browser() as browser, serve() as address:
+        pages.fill()
+        cookie = session_cookie(Role(asked.role), address)
+        for size in asked.sizes:
+            for scheme in asked.schemes:
+                for name, path in _chosen(asked.pages).items():
+                    file = asked.folder / f"{name}-{size}-{scheme}.png"
+                    _take(browser, address + path, file, size=size, scheme=scheme, cookie=cookie)
+                    sys.stdout.write(f"{file}\n")
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument(
+        "--pages", nargs="+", default=[], help="names of pages.PAGES, or addresses; default: all"
+    )
+    parser.add_argument("--as", dest="role", default=Role.ADMIN, choices=Role.values)
+    parser.add_argument("--sizes", nargs="+", default=list(pages.SIZES), choices=list(pages.SIZES))
+    parser.add_argument("--schemes", nargs="+", default=list(SCHEMES), choices=SCHEMES)
+    return parser.parse_args()
+
+
+def _chosen(names: list[str]) -> dict[str, str]:
+    found = {name: pages.PAGES.get(name, name) for name in names} or pages.PAGES
+    return {re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-"): path for name, path in found.items()}
+
+
+@contextmanager
+def _browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium.find(), args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+def _take(browser: Browser, url: str, file: Path, *, size: str, scheme: str, cookie: dict[str, str]) -> None:
+    width, height = pages.SIZES[size]
+    context = browser.new_context(
+        viewport={"width": width, "height": height},
+        color_scheme=scheme,  # type: ignore[arg-type]
+        reduced_motion="reduce",
+        timezone_id="UTC",
+    )
+    context.add_cookies([{**cookie, "url": url}])  # type: ignore[typeddict-item]
+    page = context.new_page()
+    page.goto(url)
+    page.screenshot(path=file)
+    context.close()
+
+
+if __name__ == "__main__":
+    main()
