@@ -32,7 +32,11 @@ def servers() -> Servers:
 
 @pytest.fixture
 def worker(transactional_db: None, tmp_path: Path) -> Iterator[Workers]:
-    """A factory of real workers on the test database: `worker.start()`, `worker.start(threads=2).kill()`."""
+    """A factory of real workers on the test database: `worker.start()`, `worker.start(threads=2).kill()`.
+
+    The queue is empty at first: a bell that another test left would wake a worker with nothing to do.
+    """
+    SERVERS.flush_valkey()
     workers = Workers(tmp_path)
     yield workers
     workers.stop_all()
