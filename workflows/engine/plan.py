@@ -98,16 +98,6 @@ def _inner_scopes(step: StepDef) -> Iterator[tuple[int | None, Sequence[StepDef]
         yield None, step.body.steps
 
 
-def parent_path(path: str) -> str | None:
-    """Return the path of the container that a step run lies in: `score` for `score[17]/judge`."""
-    head, slash, _ = path.rpartition("/")
-    if not slash:
-        return None
-    match = re.fullmatch(r"(.*?)(?:\[\d+\])?", head, re.DOTALL)
-    assert match is not None
-    return match[1]
-
-
 def index_of(path: str, container: str) -> int:
     """Return which item of the map `container` a path lies in.
 

@@ -225,6 +225,15 @@ def test_one_key_is_one_run_from_any_number_of_clients() -> None:
     assert Run.objects.count() == 1
 
 
+def test_two_runs_that_draw_one_id_get_two(monkeypatch: pytest.MonkeyPatch) -> None:
+    name, drawn = deploy(TWO), iter([7, 7, 8])
+    monkeypatch.setattr("time.time_ns", lambda: 1_800_000_000_000_000_000)
+    monkeypatch.setattr("secrets.randbits", lambda bits: next(drawn))
+    first, second = start(name, n=1), start(name, n=1)
+    assert first.pk != second.pk
+    assert Run.objects.count() == 2
+
+
 def test_a_key_with_another_request_is_refused() -> None:
     name = deploy(TWO)
     first = runs.start(order(name, n=1), actor=OPERATOR, trigger="api", idempotency_key="k1").run

@@ -60,9 +60,6 @@ def test_a_step_is_found_in_the_same_item() -> None:
     assert plan.locate("first", at="score[7]/decide/judge") == "first"
 
 
-def test_paths_lead_to_their_container() -> None:
-    assert plans.parent_path("score[17]/decide/judge") == "score[17]/decide"
-    assert plans.parent_path("score[17]/decide") == "score"
-    assert plans.parent_path("score") is None
+def test_a_path_tells_which_item_it_lies_in() -> None:
     assert plans.index_of("outer[3]/score[17]/judge", "score") == 17
     assert plans.index_of("outer[3]/score[17]/judge", "outer") == 3
