@@ -11,7 +11,6 @@ import sys
 from tests.checks import BIN, ROOT, failed_checks
 from tests.chromium import install
 
-
 # One process for each core, up to as many as the fault tests' time limits bear.
 PARALLEL = ("-n", "auto", "--maxprocesses", "4", "--dist", "worksteal")
 
