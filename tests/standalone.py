@@ -17,11 +17,13 @@ if TYPE_CHECKING:
 
 
 def set_up(*, durable: bool) -> None:
-    """Prepare Django for servers that `serving` starts. Does nothing where Django is set up already.
+    """Prepare Django for servers that `serving` starts; a child process finds its parent's.
 
     `durable`: Postgres with fsync, as in production.
     """
     if "DATABASE_URL" in os.environ and "DJANGO_SETTINGS_MODULE" in os.environ:
+        if not import_module("django.apps").apps.ready:
+            import_module("django").setup()
         return
     os.environ["INTERLOCK_TEST_FSYNC"] = "1" if durable else "0"
     atexit.register(import_module("tests.servers").SERVERS.stop)

@@ -31,11 +31,13 @@ def main() -> int:
         sys.stderr.write(f"There is no benchmark {', '.join(unknown)}. There are: {', '.join(modules)}.\n")
         return 2
     rows: list[frame.Row] = []
-    with frame.standing() as stand:
-        for name in given.names or modules:
-            frame.note(f"{name} …")
-            rows += modules[name].measure(stand, given.rounds, 0.1 if given.quick else 1.0)
-    frame.print_table(rows)
+    try:
+        with frame.standing() as stand:
+            for name in given.names or modules:
+                frame.note(f"{name} …")
+                rows += modules[name].measure(stand, given.rounds, 0.1 if given.quick else 1.0)
+    finally:
+        frame.print_table(rows)  # one that fails does not take the figures of the others with it
     return 0
 
 
