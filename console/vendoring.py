@@ -18,6 +18,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from console import bundling
 from console.drawing.icon_names import ICON_NAMES
 
 VENDOR = Path(__file__).resolve().parent / "static" / "console" / "vendor"
@@ -58,6 +59,7 @@ PACKAGES = (
         },
     ),
     Package("lucide-static", "1.62.0", {"LICENSE": "lucide.LICENSE.txt"}),
+    *(Package(name, version, {}) for name, version in bundling.LIBRARIES.items()),
 )
 
 
@@ -100,7 +102,7 @@ def _without_map(data: bytes) -> bytes:
 def build(target: Path) -> None:
     """Write every vendored file and the lock into `target`."""
     target.mkdir(parents=True, exist_ok=True)
-    packages = []
+    packages, libraries = [], {}
     with tempfile.TemporaryDirectory() as scratch:
         for number, package in enumerate(PACKAGES):
             folder, archive_sha256 = _unpack(package, Path(scratch) / str(number))
@@ -110,6 +112,11 @@ def build(target: Path) -> None:
             if package.name == "lucide-static":
                 (target / "icons.svg").write_text(sprite(folder / "icons"))
             packages.append({"name": package.name, "version": package.version, "sha256": archive_sha256})
+            if package.name in bundling.LIBRARIES:
+                libraries[package.name] = folder
+        esbuild = Package(bundling.esbuild_package(), bundling.ESBUILD_VERSION, {})
+        tool, _ = _unpack(esbuild, Path(scratch) / "esbuild")
+        bundling.bundle(libraries, esbuild=tool, work=Path(scratch) / "bundle", into=target)
     lock = {"packages": packages, "files": hashes(target)}
     (target / LOCK).write_text(json.dumps(lock, indent=2) + "\n")
 

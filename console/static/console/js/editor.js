@@ -1,0 +1,127 @@
+/* Text areas as editors: `data-editor="yaml"`, "json" or "jinja". Loaded only by pages that edit.
+
+   The text area stays the form's field and holds the same text at all times, so that a form works without this
+   file. The editor lives in a shadow root: there its styles are adopted sheets, which the policy allows.
+   - Problems: a fragment with `data-problems-for="ID"` marks the lines that its `[data-line]` elements name.
+   - `data-jump="ID:LINE"` goes to a line. `data-keys="mod+s"` clicks the element: also mod+Enter, mod+shift+d.
+   - Unsaved text is kept for this tab and offered back (`data-unsaved` names it; without it, the address). */
+import {
+  EditorState, EditorView, bracketMatching, closeBrackets, closeBracketsKeymap, defaultKeymap, drawSelection, foldGutter, foldKeymap,
+  highlightActiveLine, highlightActiveLineGutter, highlightSelectionMatches, highlightSpecialChars, history, historyKeymap, indentOnInput,
+  indentUnit, indentWithTab, json, keymap, lineNumbers, lintGutter, lintKeymap, searchKeymap, setDiagnostics, yaml,
+} from "../vendor/codemirror.min.js";
+import { all, on, one, onClick } from "./dom.js";
+import { look } from "./editor/look.js";
+import { keep, offer } from "./editor/unsaved.js";
+
+const languages = { yaml: () => [yaml(), foldGutter()], json: () => [json(), foldGutter()], jinja: () => [] };
+const editors = new Map(); // text area → its view
+const nameOf = (field) => field.labels[0]?.textContent.trim() || field.getAttribute("aria-label") || "Text";
+
+/* The page's own keys: here they must not also insert a line or move one. */
+const pageKeys = ["Mod-Enter", "Mod-s", "Mod-Shift-d"].map((key) => ({ key, run: () => true }));
+
+function extensions(field) {
+  return [
+    lineNumbers(), highlightActiveLineGutter(), highlightSpecialChars(), history(), drawSelection(), indentOnInput(), indentUnit.of("  "),
+    bracketMatching(), closeBrackets(), highlightActiveLine(), highlightSelectionMatches(), lintGutter(), EditorView.lineWrapping,
+    keymap.of([...pageKeys, ...closeBracketsKeymap, ...defaultKeymap, ...searchKeymap, ...historyKeymap, ...foldKeymap, ...lintKeymap, indentWithTab]),
+    languages[field.dataset.editor]?.() ?? [],
+    look,
+    EditorState.readOnly.of(field.readOnly),
+    EditorView.contentAttributes.of({
+      "aria-label": `${nameOf(field)}. Escape, then Tab, leaves the editor.`,
+      "aria-readonly": String(field.readOnly),
+      spellcheck: "false",
+    }),
+    EditorView.updateListener.of((update) => { if (update.docChanged) typed(field, update.state.doc.toString()); }),
+  ];
+}
+
+function typed(field, text) {
+  field.value = text;
+  keep(field, text);
+  // Whoever watches the text area (a check as you type) hears of it as if it had been typed there.
+  field.dispatchEvent(new Event("input", { bubbles: true }));
+}
+
+function upgrade(field) {
+  if (editors.has(field)) return;
+  const host = document.createElement("div");
+  host.className = "editor";
+  if (field.id) host.dataset.for = field.id;
+  field.before(host);
+  const root = host.attachShadow({ mode: "open" });
+  const state = EditorState.create({ doc: field.value, extensions: extensions(field) });
+  const view = new EditorView({ state, parent: root, root });
+  editors.set(field, view);
+  field.hidden = true;
+  host.addEventListener("keydown", (event) => {
+    // Letters are text here, not the page's shortcuts; Escape is the editor's own.
+    if (!event.metaKey && !event.ctrlKey && !event.altKey) event.stopPropagation();
+  });
+  field.labels.forEach((label) => label.addEventListener("click", () => view.focus()));
+  if (!field.readOnly) offer(field, host, (text) => replace(field, text));
+  if (field.autofocus) view.focus();
+  mark();
+}
+
+function replace(field, text) {
+  const view = editors.get(field);
+  view.dispatch({ changes: { from: 0, to: view.state.doc.length, insert: text } });
+  view.focus();
+}
+
+function diagnostic(doc, element) {
+  const line = doc.line(Math.min(Math.max(Number(element.dataset.line) || 1, 1), doc.lines));
+  const word = element.dataset.word ?? "";
+  const at = word ? line.text.indexOf(word) : -1;
+  const from = at < 0 ? line.from + line.text.search(/\S|$/) : line.from + at;
+  const to = at < 0 ? line.to : from + word.length;
+  return { from, to, severity: element.dataset.severity ?? "error", message: element.dataset.message ?? element.textContent.trim() };
+}
+
+/* Mark the lines that the problems on the page name. */
+function mark() {
+  editors.forEach((view, field) => {
+    const list = field.id && one(`[data-problems-for="${CSS.escape(field.id)}"]`);
+    if (!list) return;
+    const { doc } = view.state;
+    const found = all("[data-line]", list).map((element) => diagnostic(doc, element));
+    view.dispatch(setDiagnostics(view.state, found.sort((a, b) => a.from - b.from)));
+  });
+}
+
+function jump(field, number) {
+  const view = editors.get(field);
+  if (!view) { field.focus(); return; }
+  const line = view.state.doc.line(Math.min(Math.max(number, 1), view.state.doc.lines));
+  view.dispatch({ selection: { anchor: line.from }, effects: EditorView.scrollIntoView(line.from, { y: "center" }) });
+  view.focus();
+}
+
+onClick("[data-jump]", (element, event) => {
+  const [id, line] = element.dataset.jump.split(":");
+  const field = document.getElementById(id);
+  if (!field) return;
+  event.preventDefault();
+  jump(field, Number(line));
+});
+
+const apple = /Mac|iPhone|iPad/.test(navigator.platform);
+const chord = (event) => `mod+${event.shiftKey ? "shift+" : ""}${event.key.length === 1 ? event.key.toLowerCase() : event.key}`;
+on("keydown", (event) => {
+  if (!(apple ? event.metaKey : event.ctrlKey) || event.altKey || one("dialog[open]")) return;
+  const target = all("[data-keys]").find((each) => each.dataset.keys === chord(event) && !each.disabled);
+  if (!target) return;
+  event.preventDefault();
+  target.click();
+});
+if (!apple) all("kbd[data-apple]").forEach((key) => { key.textContent = key.dataset.other ?? key.textContent; });
+
+const upgradeAll = () => {
+  editors.forEach((view, field) => { if (!field.isConnected) { view.destroy(); editors.delete(field); } });
+  all("textarea[data-editor]").forEach(upgrade);
+};
+upgradeAll();
+on("htmx:after:swap", () => { upgradeAll(); mark(); });
