@@ -3,7 +3,19 @@
 from django.urls import URLPattern, URLResolver, include, path, re_path
 
 from console.api import health, schema
-from console.views import corpora, prompts, run, run_actions, runs, session, start, step, workflows
+from console.views import (
+    corpora,
+    prompt_diff,
+    prompt_try,
+    prompts,
+    run,
+    run_actions,
+    runs,
+    session,
+    start,
+    step,
+    workflows,
+)
 
 handler400 = "console.views.errors.bad_request"
 handler403 = "console.views.errors.permission_denied"
@@ -31,6 +43,12 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("corpora/<str:name>/", corpora.detail, name="corpus"),
     path("prompts/", prompts.index, name="prompts"),
     path("prompts/<str:name>/", prompts.detail, name="prompt"),
+    path("prompts/<str:name>/save/", prompts.save, name="prompt-save"),
+    path("prompts/<str:name>/check/", prompts.check, name="prompt-check"),
+    path("prompts/<str:name>/side/<str:tab>/", prompts.side, name="prompt-side"),
+    path("prompts/<str:name>/try/", prompt_try.attempt, name="prompt-try"),
+    path("prompts/<str:name>/diff/", prompt_diff.pick, name="prompt-diff-pick"),
+    path("prompts/<str:name>/diff/<int:old>/<int:new>/", prompt_diff.compare, name="prompt-diff"),
     path("api/v1/", include("console.api.urls")),
     re_path(r"^api(/.*)?$", schema.Unknown.as_view()),
     path("healthz", health.healthz),

@@ -56,10 +56,10 @@ class Applied:
     releases: tuple[Release, ...] = ()
 
 
-def apply(sources: Sequence[SourceText], *, actor: Actor, dry_run: bool = False) -> Applied:
+def apply(sources: Sequence[SourceText], *, actor: Actor, dry_run: bool = False, reason: str = "") -> Applied:
     """Check all documents and save those that are new or changed; all of them or, with any error, none.
 
-    A dry run does everything and takes it back, so that its plan is exact.
+    A dry run does everything and takes it back, so that its plan is exact. The reason goes to the audit log.
     """
     loaded = documents.load(sources)
     with transaction.atomic():
@@ -73,7 +73,7 @@ def apply(sources: Sequence[SourceText], *, actor: Actor, dry_run: bool = False)
         errors = _broken_elsewhere(loaded.documents, changes, before)
         releases: tuple[Release, ...] = ()
         if not errors:
-            errors, releases = _carry_out(loaded.documents, changes, actor=actor)
+            errors, releases = _carry_out(loaded.documents, changes, actor=actor, reason=reason)
         if errors or dry_run:
             transaction.set_rollback(True)
         done = not (errors or dry_run)
@@ -184,7 +184,7 @@ def _users(changed: set[Key], saved_: Saved) -> set[Key]:
 
 
 def _carry_out(
-    batch: Sequence[Document], changes: Sequence[Change], *, actor: Actor
+    batch: Sequence[Document], changes: Sequence[Change], *, actor: Actor, reason: str
 ) -> tuple[set[SpecError], tuple[Release, ...]]:
     """Write what changed: versions, corpora, releases; returns what could not be done."""
     todo = [
@@ -193,7 +193,7 @@ def _carry_out(
         if change.action != "unchanged"
     ]
     for document, change in todo:
-        _write(document, change, actor=actor)
+        _write(document, change, actor=actor, reason=reason)
     after = saved.load()
     errors = {error for document, _ in todo if (error := _ensure_corpus(document, after))}
     if errors:
@@ -204,7 +204,7 @@ def _carry_out(
     return set(), build.build(bodies, latest=after.latest(), actor=actor)
 
 
-def _write(document: Document, change: Change, *, actor: Actor) -> None:
+def _write(document: Document, change: Change, *, actor: Actor, reason: str) -> None:
     definition, _ = Definition.objects.select_for_update(no_key=True).get_or_create(
         kind=document.kind, name=document.name
     )
@@ -223,6 +223,7 @@ def _write(document: Document, change: Change, *, actor: Actor) -> None:
         "definition.save",
         document.kind,
         f"{document.name}@{change.version}",
+        reason=reason,
         data={"diff": change.diff},
     )
 

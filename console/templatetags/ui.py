@@ -12,7 +12,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from console import access, formats
-from console.drawing import json_text, looks
+from console.drawing import json_text, looks, template_text
 
 register = template.Library()
 
@@ -125,6 +125,12 @@ def json_block(value: object) -> SafeString:
     return format_html(
         '<pre class="code" tabindex="0">{}</pre>', json_text.highlight(json_text.serialise(value))
     )
+
+
+@register.simple_tag
+def templated(text: str) -> SafeString:
+    """Draw a template, what it puts in marked."""
+    return template_text.marked(text)
 
 
 @register.filter

@@ -26,3 +26,9 @@ def operator(client: Client, db: None) -> Client:
 def viewer(client: Client, db: None) -> Client:
     client.force_login(factories.user(Role.VIEWER, "vera"))
     return client
+
+
+@pytest.fixture
+def editor(client: Client, db: None) -> Client:
+    client.force_login(factories.user(Role.EDITOR, "edith"))
+    return client

@@ -169,7 +169,7 @@ def test_an_empty_list_says_how_to_begin(operator: Client, path: str) -> None:
     assert b"yet" in operator.get(path).content
 
 
-@pytest.mark.parametrize(("path", "most"), [("/workflows/", 6), ("/prompts/", 4), ("/corpora/", 5)])
+@pytest.mark.parametrize(("path", "most"), [("/workflows/", 6), ("/prompts/", 6), ("/corpora/", 5)])
 def test_lists_take_the_same_queries_whatever_they_show(
     operator: Client, django_assert_max_num_queries: DjangoAssertNumQueries, path: str, most: int
 ) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, Final
 
 from providers import validation
@@ -12,19 +12,19 @@ from providers.validation import Checked, Problem
 from workflows.engine.bundle import Bundle
 from workflows.engine.outcomes import StepFailure
 from workflows.engine.port import Port
-from workflows.spec import templates
+from workflows.spec import prompt_text, templates
 from workflows.spec.workflow import PromptBody, StepDef
 from workflows.step_kinds.base import Acted, LeafKind, Scope, as_text
 
 Json = Any
-ROLES: Final = ("system", "user", "assistant")
+ROLES: Final = prompt_text.ROLES
 
 
 def prepare(step: StepDef, bundle: Bundle, scope: Scope) -> Json:
     """Render the prompt: variables from the step's `with`, messages from the pinned prompt version."""
     body = _body(step)
     prompt = bundle.prompts[body.prompt]
-    variables = {**_defaults(prompt), **templates.render(body.with_, scope)}
+    variables = {**prompt_text.defaults(prompt), **templates.render(body.with_, scope)}
     messages: list[Json] = []
     for message in prompt["messages"]:
         if "insert" in message:
@@ -41,11 +41,6 @@ def prepare(step: StepDef, bundle: Bundle, scope: Scope) -> Json:
         "params": {**prompt.get("params", {}), **templates.render(body.params, scope)},
         "output": body.output if body.output is not None else prompt.get("output"),
     }
-
-
-def _defaults(prompt: Mapping[str, Json]) -> dict[str, Json]:
-    declared = prompt.get("variables", {})
-    return {name: schema["default"] for name, schema in declared.items() if "default" in schema}
 
 
 def _inserted(value: Json, step: StepDef) -> list[Json]:
