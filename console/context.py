@@ -25,7 +25,13 @@ class Entry:
 
 # Only what exists.
 NAVIGATION: tuple[tuple[str, tuple[Entry, ...]], ...] = (
-    ("Operate", (Entry("Runs", "activity", "runs", "runs.view"),)),
+    (
+        "Operate",
+        (
+            Entry("Overview", "layout-dashboard", "overview", "console.use"),
+            Entry("Runs", "activity", "runs", "runs.view"),
+        ),
+    ),
     (
         "Build",
         (

@@ -5,6 +5,7 @@ from django.urls import URLPattern, URLResolver, include, path, re_path
 from console.api import health, schema
 from console.views import (
     corpora,
+    overview,
     prompt_diff,
     prompt_try,
     prompts,
@@ -23,7 +24,10 @@ handler404 = "console.views.errors.not_found"
 handler500 = "console.views.errors.server_error"
 
 urlpatterns: list[URLPattern | URLResolver] = [
-    path("", runs.home, name="home"),
+    path("", overview.home, name="home"),
+    path("overview/", overview.index, name="overview"),
+    path("overview/first-run/", overview.first_run, name="overview-first-run"),
+    path("overview/<str:key>/", overview.tile, name="overview-tile"),
     path("sign-in/", session.sign_in, name="sign-in"),
     path("sign-out/", session.sign_out, name="sign-out"),
     path("appearance/", session.appearance, name="appearance"),

@@ -13,7 +13,7 @@ _ROOM = 2.0  # above and below a line, so that its stroke is not cut
 
 
 def bars(counts: Sequence[int], *, label: str, failed: Sequence[int] = ()) -> SafeString:
-    """Draw one bar for each stretch of time; what failed of it is red, at its foot.
+    """Draw one bar for each stretch of time; what failed of it is red, at its top.
 
     `failed` counts within `counts`, place by place; `label` says in words what the bars show.
     """
@@ -32,8 +32,8 @@ def _bar(count: int, failed: int, x: float, width: float, highest: int) -> str:
         return _rect("spark-none", x, HEIGHT - 1, width, 1)
     height = max(count / highest * HEIGHT, _FLOOR)
     red = min(max(failed / count * height, _FLOOR), height) if failed else 0.0
-    good = _rect("spark-good", x, HEIGHT - height, width, height - red) if height > red else ""
-    return good + (_rect("spark-bad", x, HEIGHT - red, width, red) if red else "")
+    good = _rect("spark-good", x, HEIGHT - height + red, width, height - red) if height > red else ""
+    return good + (_rect("spark-bad", x, HEIGHT - height, width, red) if red else "")
 
 
 def _rect(name: str, x: float, y: float, width: float, height: float) -> str:

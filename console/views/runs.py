@@ -21,12 +21,6 @@ from workflows.queries import run_list, run_totals
 _COUNT_EVERY_S = 30
 
 
-@requires("console.use")
-def home(request: HttpRequest) -> HttpResponse:
-    """Lead to the page that people look at first."""
-    return HttpResponseRedirect(reverse("runs"))
-
-
 @requires("runs.view")
 def index(request: HttpRequest) -> HttpResponse:
     """Show the runs that match the address; a poll whose answer is still right gets 304."""

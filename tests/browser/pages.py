@@ -7,6 +7,8 @@ from tests.db.retrieval import fixtures
 
 SIZES = {"desktop": (1440, 900), "phone": (390, 844)}
 PAGES = {
+    "overview": "/overview/",
+    "overview, table": "/overview/?range=7d&table=activity",
     "runs": "/runs/",
     "runs, nothing found": "/runs/?q=zzzz",
     "run": "/runs/r_0000000000001/?step=answer",
@@ -42,5 +44,6 @@ def fill() -> None:
     example_runs.running_run(number=3)
     example_runs.unknown_run(number=4)
     example_runs.map_run(30, failed=[4], number=5)
+    factories.many_runs(240, states=(*["succeeded"] * 11, "failed", "cancelled"))
     fixtures.make_corpus("handbook")
     fixtures.publish("handbook", {"leave.md": "Thirty days of leave a year."})

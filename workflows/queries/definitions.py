@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from django.db.models import Avg, Count, F, OuterRef, Q, Subquery
 
+from workflows import reserved
 from workflows.models import Definition, DefinitionVersion, Deployment, Release, Run
 from workflows.queries.run_list import titles
 
@@ -99,6 +100,15 @@ def deployed(workflow: str) -> Release | None:
     """Return the release that new runs get."""
     found = Deployment.objects.filter(workflow=workflow.replace("\0", ""), environment_id=_ENVIRONMENT)
     deployment = found.select_related("stable").first()
+    return deployment.stable if deployment else None
+
+
+def any_deployed() -> Release | None:
+    """Return a release that can be started, the newest deployed; the product's own workflows do not count."""
+    found = Deployment.objects.filter(environment_id=_ENVIRONMENT).exclude(
+        workflow__startswith=reserved.PREFIX
+    )
+    deployment = found.select_related("stable").order_by("-deployed_at", "-id").first()
     return deployment.stable if deployment else None
 
 

@@ -1,0 +1,335 @@
+"""Figures of a stretch of time for the overview: runs by outcome, durations, costs, workflows, errors.
+
+Raw SQL, every statement bounded by the stretch and by a number of rows, so that a million runs stay fast; a test
+explains them. May not change anything.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any, Final
+
+from django.db import connection, transaction
+
+from workflows import states
+
+SAMPLE: Final = 20_000  # of runs, for durations
+WORKFLOW_SAMPLE: Final = 100_000
+ERROR_SAMPLE: Final = 5_000
+WORKFLOWS: Final = 25
+ERRORS: Final = 12
+PARTS: Final = 24  # of a sparkline
+DAYS: Final = 7
+_MESSAGE_CHARS: Final = 300
+
+
+@dataclass(frozen=True)
+class Window:
+    """From when to when, in how many parts."""
+
+    since: datetime
+    until: datetime
+    bins: int
+
+    @property
+    def width(self) -> timedelta:
+        """The length of one part."""
+        return (self.until - self.since) / self.bins
+
+
+@dataclass(frozen=True)
+class Bin:
+    """The runs that were created in one part, by outcome."""
+
+    start: datetime
+    succeeded: int = 0
+    active: int = 0
+    failed: int = 0
+    cancelled: int = 0
+
+    @property
+    def runs(self) -> int:
+        """All of them."""
+        return self.succeeded + self.active + self.failed + self.cancelled
+
+
+@dataclass(frozen=True)
+class Activity:
+    """Runs by outcome over a window."""
+
+    bins: tuple[Bin, ...]
+
+    def total(self, outcome: str) -> int:
+        """Sum one outcome, or `runs`, over the window."""
+        return sum(getattr(each, outcome) for each in self.bins)
+
+    @property
+    def success(self) -> float | None:
+        """The share of succeeded among the runs that ended by themselves, 0 to 1; unknown without any."""
+        return success_share(self.total("succeeded"), self.total("failed"))
+
+
+@dataclass(frozen=True)
+class Durations:
+    """How long ended runs took, in seconds; `line` has the p95 of each part. `capped`: of the newest runs only."""
+
+    p50_s: float | None
+    p95_s: float | None
+    line: tuple[float | None, ...]
+    runs: int
+    capped: bool
+
+
+@dataclass(frozen=True)
+class Day:
+    """What the runs created on one day cost: until the same time of day as now, and in all."""
+
+    start: datetime
+    by_now_usd: Decimal
+    usd: Decimal
+
+
+@dataclass(frozen=True)
+class Costs:
+    """Today against the days before it, oldest first; unknown today: no run of today has a known cost."""
+
+    today_usd: Decimal | None
+    before: tuple[Day, ...]
+
+    @property
+    def band(self) -> tuple[Decimal, Decimal] | None:
+        """The least and the most that one of those days had cost by this time; unknown before there are two."""
+        spent = [day.by_now_usd for day in self.before if day.usd]
+        return (min(spent), max(spent)) if len(spent) > 1 and any(spent) else None
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkflowFigures:
+    """One workflow over a window, `runs_line` and `failed_line` by parts."""
+
+    name: str
+    runs: int
+    succeeded: int
+    failed: int
+    unknown: int
+    p95_s: float | None
+    cost_usd: Decimal | None
+    runs_line: tuple[int, ...]
+    failed_line: tuple[int, ...]
+
+    @property
+    def success(self) -> float | None:
+        """The share of succeeded among the runs that ended by themselves, 0 to 1."""
+        return success_share(self.succeeded, self.failed)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ErrorGroup:
+    """Failed runs that failed alike."""
+
+    error_class: str
+    step: str
+    workflow: str
+    message: str
+    runs: int
+    first: datetime
+    last: datetime
+    newest: str
+
+
+def success_share(succeeded: int, failed: int) -> float | None:
+    """Return succeeded of those that ended by themselves; unknown where none did."""
+    return succeeded / (succeeded + failed) if succeeded + failed else None
+
+
+@contextmanager
+def bounded(*, seconds: float) -> Iterator[None]:
+    """Give up statements that take longer, so that a slow one holds up its own part of a page only."""
+    with transaction.atomic():
+        _rows("SELECT set_config('statement_timeout', %(limit)s, true)", limit=str(int(seconds * 1000)))
+        yield
+
+
+_ACTIVITY: Final = """
+SELECT date_bin(%(width)s, created_at, %(since)s), state, count(*) FROM workflows_run
+WHERE state = ANY(%(states)s) AND created_at >= %(since)s AND created_at < %(until)s
+GROUP BY 1, 2
+"""
+
+
+def activity(window: Window) -> Activity:
+    """Count the runs created in each part of a window by outcome; from an index alone."""
+    rows = _rows(
+        _ACTIVITY, width=window.width, since=window.since, until=window.until, states=sorted(states.RUN)
+    )
+    counts: dict[int, dict[str, int]] = {}
+    for start, state, number in rows:
+        place = round((start - window.since) / window.width)
+        outcome = state if state in states.RUN_ENDED else "active"
+        part = counts.setdefault(place, {})
+        part[outcome] = part.get(outcome, 0) + number
+    return Activity(
+        tuple(Bin(window.since + n * window.width, **counts.get(n, {})) for n in range(window.bins))
+    )
+
+
+_DURATIONS: Final = """
+WITH newest AS MATERIALIZED (
+    SELECT created_at, extract(epoch FROM ended_at - started_at) AS took_s FROM workflows_run
+    WHERE created_at >= %(since)s AND created_at < %(until)s AND ended_at IS NOT NULL AND started_at IS NOT NULL
+    ORDER BY created_at DESC, id DESC LIMIT %(limit)s)
+SELECT date_bin(%(width)s, created_at, %(since)s), count(*),
+       percentile_disc(0.5) WITHIN GROUP (ORDER BY took_s), percentile_disc(0.95) WITHIN GROUP (ORDER BY took_s)
+FROM newest GROUP BY GROUPING SETS ((1), ())
+"""
+
+
+def durations(window: Window) -> Durations:
+    """Rate how long the newest `SAMPLE` ended runs of a window took."""
+    width = (window.until - window.since) / PARTS
+    rows = _rows(_DURATIONS, width=width, since=window.since, until=window.until, limit=SAMPLE)
+    line: list[float | None] = [None] * PARTS
+    overall: tuple[int, Any, Any] = (0, None, None)
+    for start, count, half, most in rows:
+        if start is None:
+            overall = (count, half, most)
+        else:
+            line[round((start - window.since) / width)] = float(most)
+    runs, p50, p95 = overall
+    return Durations(_seconds(p50), _seconds(p95), tuple(line), runs, runs >= SAMPLE)
+
+
+def _seconds(value: Decimal | None) -> float | None:
+    return None if value is None else float(value)
+
+
+_COSTS: Final = """
+SELECT date_bin('1 hour', created_at, %(since)s), sum(cost_usd) FROM workflows_run
+WHERE created_at >= %(since)s AND created_at < %(until)s AND cost_usd IS NOT NULL GROUP BY 1
+"""
+
+
+def hourly_costs(*, since: datetime, until: datetime) -> dict[datetime, Decimal]:
+    """Sum what the runs created in each hour cost; of ended runs, the others have no known cost yet."""
+    return dict(_rows(_COSTS, since=since, until=until))
+
+
+def compared(
+    today: dict[datetime, Decimal], before: dict[datetime, Decimal], *, midnight: datetime, now: datetime
+) -> Costs:
+    """Set today's costs beside those of the `DAYS` days before, each until this time of day too."""
+    hours = (now - midnight) / timedelta(hours=1)
+    days = []
+    for back in range(DAYS, 0, -1):
+        start = midnight - timedelta(days=back)
+        by_hour = [before.get(start + timedelta(hours=n), Decimal(0)) for n in range(24)]
+        shares = [Decimal(str(round(min(max(hours - n, 0.0), 1.0), 4))) for n in range(24)]
+        by_now = sum((cost * share for cost, share in zip(by_hour, shares, strict=True)), Decimal(0))
+        days.append(Day(start, by_now, sum(by_hour, Decimal(0))))
+    return Costs(sum(today.values(), Decimal(0)) if today else None, tuple(days))
+
+
+_WORKFLOWS: Final = """
+WITH newest AS MATERIALIZED (
+    SELECT workflow, state, created_at, cost_usd, extract(epoch FROM ended_at - started_at) AS took_s
+    FROM workflows_run WHERE created_at >= %(since)s AND created_at < %(until)s
+    ORDER BY created_at DESC, id DESC LIMIT %(limit)s)
+SELECT workflow, date_bin(%(width)s, created_at, %(since)s), count(*),
+       count(*) FILTER (WHERE state = 'succeeded'), count(*) FILTER (WHERE state = 'failed'),
+       percentile_disc(0.95) WITHIN GROUP (ORDER BY took_s), sum(cost_usd)
+FROM newest GROUP BY GROUPING SETS ((1), (1, 2))
+"""
+_UNKNOWN: Final = """
+SELECT run.workflow, count(DISTINCT run.id) FROM workflows_steprun AS step
+JOIN workflows_run AS run ON run.id = step.run_id
+WHERE step.state = 'unknown' AND NOT step.superseded GROUP BY 1
+"""
+
+
+def workflows(window: Window) -> tuple[WorkflowFigures, ...]:
+    """Return the workflows that ran in a window, those with the most trouble first.
+
+    Of the newest `WORKFLOW_SAMPLE` runs; at most `WORKFLOWS` of them.
+    """
+    width = (window.until - window.since) / PARTS
+    rows = _rows(_WORKFLOWS, width=width, since=window.since, until=window.until, limit=WORKFLOW_SAMPLE)
+    unknown = dict(_rows(_UNKNOWN))
+    lines: dict[str, dict[int, tuple[int, int]]] = {}
+    for name, start, count, _, failed, _, _ in rows:
+        if start is not None:
+            lines.setdefault(name, {})[round((start - window.since) / width)] = (count, failed)
+    found = [
+        WorkflowFigures(
+            name=name,
+            runs=count,
+            succeeded=succeeded,
+            failed=failed,
+            unknown=unknown.get(name, 0),
+            p95_s=_seconds(p95),
+            cost_usd=cost,
+            runs_line=tuple(lines[name].get(n, (0, 0))[0] for n in range(PARTS)),
+            failed_line=tuple(lines[name].get(n, (0, 0))[1] for n in range(PARTS)),
+        )
+        for name, start, count, succeeded, failed, p95, cost in rows
+        if start is None
+    ]
+    return tuple(sorted(found, key=lambda w: (-w.unknown, -w.failed, -w.runs, w.name))[:WORKFLOWS])
+
+
+_ERRORS: Final = """
+SELECT id, workflow, created_at, error ->> 'class', error ->> 'step', left(error ->> 'message', %(chars)s)
+FROM workflows_run WHERE state = 'failed' AND created_at >= %(since)s AND created_at < %(until)s
+ORDER BY created_at DESC, id DESC LIMIT %(limit)s
+"""
+_PLACEHOLDER: Final = "…"
+# What differs between two errors of one kind: what is quoted, ids, numbers; but not the status of a reply.
+_VARYING: Final = re.compile(
+    r"'[^']{1,200}'|\"[^\"]{1,200}\"|\b(?:r_)?[0-9a-f]{8,}(?:-[0-9a-f]{4,}){0,4}\b|\b(?![45]\d\d\b)\d+(?:[.,:]\d+)*"
+)
+_ITEM: Final = re.compile(r"\[\d+\]")
+
+
+def errors(window: Window) -> tuple[ErrorGroup, ...]:
+    """Group the newest `ERROR_SAMPLE` failed runs of a window by class, step, workflow and message, largest first."""
+    rows = _rows(_ERRORS, since=window.since, until=window.until, limit=ERROR_SAMPLE, chars=_MESSAGE_CHARS)
+    groups: dict[tuple[str, ...], list[tuple[str, datetime]]] = {}
+    for run_id, workflow, created_at, error_class, step, message in rows:
+        key = (error_class or "", _ITEM.sub("[]", step or ""), workflow, normalised(message or ""))
+        groups.setdefault(key, []).append((run_id, created_at))
+    largest = sorted(groups.items(), key=lambda each: (-len(each[1]), each[0]))[:ERRORS]
+    return tuple(_group(key, members) for key, members in largest)
+
+
+def _group(key: tuple[str, ...], members: Sequence[tuple[str, datetime]]) -> ErrorGroup:
+    error_class, step, workflow, message = key
+    return ErrorGroup(
+        error_class=error_class,
+        step=step,
+        workflow=workflow,
+        message=message,
+        runs=len(members),
+        first=members[-1][1],
+        last=members[0][1],
+        newest=members[0][0],
+    )
+
+
+def normalised(message: str) -> str:
+    """Take out of a message what differs from one time to the next, so that equal errors read alike."""
+    return " ".join(_VARYING.sub(_PLACEHOLDER, message).split())
+
+
+def any_run() -> bool:
+    """Say whether there has ever been a run."""
+    return bool(_rows("SELECT FROM workflows_run LIMIT 1"))
+
+
+def _rows(statement: str, **params: Any) -> list[tuple[Any, ...]]:
+    with connection.cursor() as cursor:
+        cursor.execute(statement, params)
+        return list(cursor.fetchall())
