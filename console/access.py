@@ -32,12 +32,14 @@ LOWEST_ROLE: Final[dict[str, Role]] = {
     "runs.cancel": Role.OPERATOR,
     "runs.retry": Role.OPERATOR,
     "runs.resolve": Role.OPERATOR,
+    "audit.view": Role.OPERATOR,
     "definitions.apply": Role.EDITOR,
     "prompts.try": Role.EDITOR,
     "corpora.ingest": Role.EDITOR,
     "corpora.publish": Role.EDITOR,
     "tokens.manage": Role.ADMIN,
     "members.manage": Role.ADMIN,
+    "console.style": Role.ADMIN,
 }
 
 # What each permission is called in a sentence that says who may.
@@ -50,12 +52,14 @@ DEED: Final[dict[str, str]] = {
     "runs.cancel": "Cancelling a run",
     "runs.retry": "Retrying a run",
     "runs.resolve": "Settling a step",
+    "audit.view": "Reading the audit log",
     "definitions.apply": "Applying definitions",
     "prompts.try": "Calling a model with a prompt",
     "corpora.ingest": "Adding documents",
     "corpora.publish": "Publishing a snapshot",
     "tokens.manage": "Managing API tokens",
     "members.manage": "Managing members",
+    "console.style": "Looking at the style page",
 }
 
 View = TypeVar("View", bound=Callable[..., Any])

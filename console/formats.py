@@ -1,9 +1,14 @@
-"""Numbers and times as people read them. Pure: text in, text out; knows no HTML."""
+"""Numbers and times as people read them. Text in, text out; knows no HTML.
+
+Moments are written in the time zone of who looks, which the middleware activates; elsewhere in UTC.
+"""
 
 from __future__ import annotations
 
 from datetime import datetime
 from decimal import Decimal
+
+from django.utils import timezone
 
 UNKNOWN = "–"
 
@@ -80,8 +85,33 @@ def plural(count: int, one: str, many: str = "") -> str:
 
 
 def instant(when: datetime | None) -> str:
-    """Write a moment for people, to the second: `Nov 3, 14:31:35`."""
-    return f"{when:%b} {when.day}, {when:%H:%M:%S}" if when else UNKNOWN
+    """Write a moment for people, to the second, where they are: `Nov 3, 14:31:35`."""
+    if when is None:
+        return UNKNOWN
+    here = timezone.localtime(when)
+    return f"{here:%b} {here.day}, {here:%H:%M:%S}"
+
+
+def exact(when: datetime, *, fine: bool = False) -> str:
+    """Write a moment with its date and its offset: `2026-11-03 15:31:35 UTC+1`; fine: to the microsecond."""
+    here = timezone.localtime(when)
+    return f"{here:%Y-%m-%d %H:%M:%S}{f'.{here:%f}' if fine else ''} {offset(here)}"
+
+
+def offset(when: datetime) -> str:
+    """Write how far the clock of who looks is from UTC at a moment: `UTC`, `UTC+1`, `UTC−3:30`."""
+    away = timezone.localtime(when).utcoffset()
+    minutes = round(away.total_seconds() / 60) if away else 0
+    if not minutes:
+        return "UTC"
+    hours, rest = divmod(abs(minutes), 60)
+    return f"UTC{'+' if minutes > 0 else '−'}{hours}{f':{rest:02d}' if rest else ''}"
+
+
+def time_zone(now: datetime) -> str:
+    """Name the time zone of who looks: `UTC`, `Europe/Berlin (UTC+1)`."""
+    name = timezone.get_current_timezone_name()
+    return name if name == "UTC" else f"{name} ({offset(now)})"
 
 
 def printable(text: str) -> str:

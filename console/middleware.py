@@ -10,12 +10,15 @@ from typing import Any
 import structlog
 from django.contrib.auth.views import redirect_to_login
 from django.core.exceptions import ImproperlyConfigured
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.http.response import HttpResponseBase
+from django.urls import reverse
+from django.utils import timezone
 from django.utils.cache import patch_vary_headers
 from whitenoise.middleware import WhiteNoiseMiddleware
 
-from console import access
+from console import access, time_zones
+from console.views import interrupted
 
 GetResponse = Callable[[HttpRequest], HttpResponseBase]
 _REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{8,64}")
@@ -74,11 +77,13 @@ class AccessMiddleware:
             raise ImproperlyConfigured(f"{view!r} names no permission: add @requires(…) or @public.")
         if not request.user.is_authenticated:
             return _sign_in_first(request)
+        if request.user.password_temporary and not getattr(view, "before_own_password", False):
+            return _choose_password_first(request)
         access.check(request, permission)
         return None
 
 
-def _sign_in_first(request: HttpRequest) -> HttpResponse:
+def _sign_in_first(request: HttpRequest) -> HttpResponseBase:
     if request.headers.get("HX-Request"):
         # No redirect: what somebody has typed on the page must not be lost.
         return HttpResponse(
@@ -86,7 +91,35 @@ def _sign_in_first(request: HttpRequest) -> HttpResponse:
             status=401,
             content_type="text/plain",
         )
+    if request.method == "POST":
+        return interrupted.ask_to_sign_in(request)
     return redirect_to_login(request.get_full_path())
+
+
+def _choose_password_first(request: HttpRequest) -> HttpResponse:
+    address = reverse("own-password")
+    if request.headers.get("HX-Request"):
+        return HttpResponse(status=204, headers={"HX-Redirect": address})
+    return HttpResponseRedirect(address)
+
+
+class TimeZoneMiddleware:
+    """Shows times in the zone of whoever is signed in. The API answers in UTC always."""
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        try:
+            return self.get_response(request)
+        finally:
+            timezone.deactivate()
+
+    def process_view(self, request: HttpRequest, view: Callable[..., Any], args: Any, kwargs: Any) -> None:
+        """Set the zone where `AccessMiddleware` has looked up the person already: no query of our own."""
+        if access.is_public(view) or access.is_api(view):
+            return
+        timezone.activate(time_zones.zone(getattr(request.user, "time_zone", "")))
 
 
 class FragmentMiddleware:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.contrib.auth.models import AbstractUser
 from django.db import models
+from django.utils.crypto import salted_hmac
 
 
 class Role(models.TextChoices):
@@ -17,11 +18,21 @@ class User(AbstractUser):
     """Somebody who signs in. What the role allows is in `access.py`."""
 
     role = models.CharField(max_length=16, choices=Role.choices, default=Role.VIEWER)
+    time_zone = models.CharField(max_length=64, default="UTC")  # an IANA name, such as Europe/Berlin
+    # Set by an admin and shown once: its owner has to choose another before anything else.
+    password_temporary = models.BooleanField(default=False)
+    # Every session carries the number that was there when it began; raising it ends them all.
+    session_generation = models.PositiveIntegerField(default=0)
 
     class Meta:
         constraints = [
             models.CheckConstraint(condition=models.Q(role__in=Role.values), name="user_role_known")
         ]
+
+    def _get_session_auth_hash(self, secret: str | None = None) -> str:
+        """Return what a session must carry to be this person's: changes with the password and the number."""
+        held = f"{self.password}/{self.session_generation}"
+        return salted_hmac("console.session", held, secret=secret, algorithm="sha256").hexdigest()
 
 
 class ApiToken(models.Model):

@@ -189,6 +189,7 @@ MIDDLEWARE = [
     "django_htmx.middleware.HtmxMiddleware",
     "console.middleware.FragmentMiddleware",
     "console.middleware.AccessMiddleware",
+    "console.middleware.TimeZoneMiddleware",
 ]
 ROOT_URLCONF = "console.urls"
 ASGI_APPLICATION = "console.asgi.application"
@@ -267,6 +268,10 @@ LOGGING = structured.configuration(
 structured.configure_structlog()
 
 # --- Interlock's own -----------------------------------------------------------------------------
+# Shown beside the product's name, so that nobody mistakes one installation for another: prod, staging.
+LABEL = _text("INTERLOCK_LABEL")[:16]
+# How long one statement of the web process may take before its page says so instead of hanging; 0: for ever.
+WEB_STATEMENT_TIMEOUT_S = _number("INTERLOCK_WEB_STATEMENT_TIMEOUT", 15, low=0, high=600)
 # Worker threads; each runs one step at a time.
 WORKER_THREADS = int(_number("INTERLOCK_WORKER_THREADS", 32, low=1, high=2048))
 # How long a worker that got SIGTERM lets running steps go on before it hands them back.

@@ -183,6 +183,11 @@ def _database_away() -> Problem:
     )
 
 
+def problem_of_unhandled(error: BaseException | None) -> Problem:
+    """Return what is said of an error that no endpoint saw: one of the middleware's."""
+    return _database_away() if isinstance(error, DATABASE_AWAY) else unexpected()
+
+
 def unexpected() -> Problem:
     """Return what is said about a fault of ours: nothing but how to find it in the log."""
     return Problem(

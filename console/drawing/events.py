@@ -46,7 +46,7 @@ def _row(event: Event, begun: datetime) -> str:
     )
     return (
         f'<tr id="e{event.seq}"><td class="col-offset is-number"><a href="#e{event.seq}" '
-        f'title="{event.at:%Y-%m-%d %H:%M:%S.%f} UTC">+{offset}</a></td>'
+        f'title="{formats.exact(event.at, fine=True)}">+{offset}</a></td>'
         f'<td class="col-event"><i class="dot tone-{tone}"></i>{escape(event.type)}</td>'
         f'<td class="col-step">{step} {attempt}</td><td class="col-data">{data}</td></tr>'
     )

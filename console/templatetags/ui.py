@@ -70,10 +70,16 @@ def moment(when: datetime | None, style: str = "ago") -> SafeString:
     return format_html(
         '<time datetime="{}" title="{}"{}>{}</time>',
         when.isoformat(),
-        f"{when:%Y-%m-%d %H:%M:%S} UTC",
+        formats.exact(when),
         SafeString(" data-ago") if style == "ago" else "",
         text,
     )
+
+
+@register.simple_tag
+def time_zone() -> str:
+    """Name the time zone that times are shown in."""
+    return formats.time_zone(timezone.now())
 
 
 @register.simple_tag

@@ -61,7 +61,8 @@ def _mark(request: HttpRequest) -> str:
 
 def _summary(query: run_filter.RunQuery, chosen: run_list.RunFilter) -> dict[str, Any]:
     """Sum up what matches. Very many runs are counted twice a minute, not with every poll."""
-    key = "runs-summary-" + hashlib.blake2b(query.address().encode("utf-8", "replace")).hexdigest()
+    shown = f"{query.address()} {timezone.get_current_timezone_name()}"
+    key = "runs-summary-" + hashlib.blake2b(shown.encode("utf-8", "replace")).hexdigest()
     known: dict[str, Any] | None = cache.get(key)
     if known is None:
         known = _counted(query, chosen)
@@ -75,6 +76,7 @@ def _counted(query: run_filter.RunQuery, chosen: run_list.RunFilter) -> dict[str
     now = timezone.now()
     since = chosen.since or run_totals.oldest(chosen) or now - timedelta(hours=1)
     bins = run_totals.histogram(chosen, since=since, until=now, bins=query.range.bins)
+    since, now = timezone.localtime(since), timezone.localtime(now)
     label = f"{formats.plural(totals.runs, 'run')} since {since:%b %d, %H:%M}, {totals.failed:,} failed"
     return {
         "totals": totals,

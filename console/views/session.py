@@ -1,56 +1,86 @@
-"""Signing in and out, and the theme of this browser."""
+"""Signing in and out, and how this browser shows the console."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from django.conf import settings
+from django.contrib import messages
 from django.contrib.auth.forms import AuthenticationForm
 from django.contrib.auth.views import LoginView, LogoutView
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http.response import HttpResponseBase
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_POST
 
-from console import access
-from console.context import THEME_COOKIE, THEMES
+from console import access, preferences
+from console.forms.sign_in import SignInForm
+from console.views import interrupted
 
 _YEAR_S = 365 * 24 * 3600
 
 
-class SignInForm(AuthenticationForm):
-    """Name and password; says the same for a wrong name as for a wrong password."""
+class SignIn(LoginView):
+    """The page; and, asked for by htmx, the form of a dialog over a page whose session ended."""
 
-    error_messages = {
-        "invalid_login": "This name and password do not belong together. Check both and try again.",
-        "inactive": "This account is switched off. Ask an admin.",
-    }
+    template_name = "session/sign_in.html"
+    authentication_form = SignInForm
+    redirect_authenticated_user = True
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.fields["username"].label = "Name"
-        for field in self.fields.values():
-            field.widget.attrs["class"] = "input"
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        """Answer; to a dialog without any redirect, which a script could not see."""
+        if self._in_place and request.user.is_authenticated:
+            return HttpResponse(status=204)
+        return super().dispatch(request, *args, **kwargs)
+
+    def get_template_names(self) -> list[str]:
+        """Name the page, or the part that fits a dialog."""
+        return ["session/_in_place.html"] if self._in_place else [self.template_name]
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        """Keep carrying what was carried: a wrong password loses nothing either."""
+        carried = self.request.POST.get("carried", "")
+        return {**super().get_context_data(**kwargs), "carried": carried}
+
+    def form_valid(self, form: AuthenticationForm) -> HttpResponse:
+        """Let them in, and give back the form that was interrupted."""
+        carried_text = self.request.POST.get("carried", "")
+        answer: HttpResponse = super().form_valid(form)
+        name = form.get_user().get_username()
+        if self._in_place:
+            answer = HttpResponse(status=204)
+        elif carried := interrupted.unpack(carried_text, person=name):
+            answer = interrupted.show_again(
+                self.request, carried, why="You were signed out before this was sent, so nothing was done."
+            )
+        elif carried_text:
+            messages.warning(self.request, "What was typed before was not yours, or too old; it is dropped.")
+        answer.set_signed_cookie(
+            interrupted.PERSON_COOKIE,
+            name,
+            max_age=_YEAR_S,
+            httponly=True,
+            samesite="Lax",
+            secure=self.request.is_secure(),
+        )
+        return answer
+
+    @property
+    def _in_place(self) -> bool:
+        return bool(self.request.headers.get("HX-Request"))
 
 
-sign_in = access.public(
-    LoginView.as_view(
-        template_name="session/sign_in.html",
-        authentication_form=SignInForm,
-        redirect_authenticated_user=True,
-    )
-)
+sign_in = access.public(SignIn.as_view())
 sign_out = access.public(LogoutView.as_view(next_page=settings.LOGIN_URL, http_method_names=["post"]))
 
 
 @access.public
 @require_POST
 def appearance(request: HttpRequest) -> HttpResponse:
-    """Remember the theme in a cookie, so that the server draws the right one at once."""
+    """Remember looks in cookies, so that the server draws the right ones at once."""
     target = request.POST.get("next", "/")
     if not url_has_allowed_host_and_scheme(target, allowed_hosts=None):
         target = "/"
     response = HttpResponseRedirect(target)
-    theme = request.POST.get("theme", "")
-    if theme in THEMES:
-        response.set_cookie(THEME_COOKIE, theme, max_age=_YEAR_S, samesite="Lax", secure=request.is_secure())
+    preferences.remember(request, response)
     return response

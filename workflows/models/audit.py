@@ -15,7 +15,10 @@ class AuditEntry(models.Model):
     class Meta:
         indexes = [
             models.Index(fields=["-at", "-id"], name="audit_newest"),
-            models.Index(fields=["object_kind", "object_id"], name="audit_object"),
+            # By the beginning: `triage` finds triage@3, `support` support/production.
+            models.Index(fields=["object_id"], name="audit_object", opclasses=["varchar_pattern_ops"]),
+            models.Index(fields=["actor", "-at", "-id"], name="audit_actor"),
+            models.Index(fields=["action", "-at", "-id"], name="audit_action"),
         ]
 
     def __str__(self) -> str:

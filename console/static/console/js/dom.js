@@ -1,4 +1,6 @@
 /* The few things that every module here needs. */
+import { toast } from "./toasts.js";
+
 export const one = (selector, root = document) => root.querySelector(selector);
 export const all = (selector, root = document) => [...root.querySelectorAll(selector)];
 /* Events are delegated to the document, so nothing has to be bound again after a swap. */
@@ -7,17 +9,20 @@ export const onClick = (selector, handler) => on("click", (event) => {
   const element = event.target.closest(selector);
   if (element) handler(element, event);
 });
-export const isTyping = (event) => /^(INPUT|TEXTAREA|SELECT)$/.test(event.target.tagName) || event.target.isContentEditable;
+/* Inside an editor's shadow root the event names the editor; what is typed in is first on the path. */
+const FIELDS = /^(INPUT|TEXTAREA|SELECT)$/;
+export function isTyping(event) {
+  const inner = event.composedPath?.()[0] ?? event.target;
+  return FIELDS.test(inner.tagName) || Boolean(inner.isContentEditable);
+}
 export const isPhone = () => matchMedia("(max-width: 760px)").matches;
 
-const TOAST_MS = 5000;
+/* A cookie that the server reads too, so that the next page is drawn right at once. */
+const YEAR_S = 365 * 24 * 3600;
+export const readCookie = (name) => document.cookie.split("; ").find((each) => each.startsWith(`${name}=`))?.slice(name.length + 1) ?? "";
+export const remember = (name, value) => { document.cookie = `${name}=${value}; path=/; max-age=${YEAR_S}; samesite=lax`; };
 
-export function toast(text) {
-  const note = document.createElement("div");
-  note.textContent = text;
-  one("#toasts").append(note);
-  setTimeout(() => note.remove(), TOAST_MS);
-}
+export { toast };
 
 export async function copy(text, said) {
   try {

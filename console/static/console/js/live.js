@@ -1,5 +1,5 @@
 /* Parts that poll (`data-poll`): when they may, and how fresh what they show is. */
-import { all, isTyping, on, one, toast } from "./dom.js";
+import { all, isTyping, on, one } from "./dom.js";
 
 let paused = false;
 const polled = (event) => event.detail?.ctx?.sourceEvent?.type === "every";
@@ -30,14 +30,7 @@ on("htmx:after:request", (event) => {
   else show("stale", status === 401 ? "Signed out" : `Stale since ${new Date().toLocaleTimeString()}`);
 });
 
-on("htmx:error", (event) => {
-  if (polled(event)) show("stale", `Stale since ${new Date().toLocaleTimeString()}`);
-  else toast("The server did not answer. Check whether it took effect, then try again.");
-});
-
-on("htmx:response:error", (event) => {
-  if (!polled(event) && event.detail.ctx.response.status !== 409) toast(event.detail.ctx.text.slice(0, 300));
-});
+on("htmx:error", (event) => { if (polled(event)) show("stale", `Stale since ${new Date().toLocaleTimeString()}`); });
 
 function pause() {
   if (!one("[data-live]")) return;
@@ -45,7 +38,16 @@ function pause() {
   show(paused ? "paused" : "live");
 }
 
-on("click", (event) => { if (event.target.closest("[data-live]")) pause(); });
+/* A stale page is asked again at once; one whose session is over, after signing in. */
+function retry() {
+  all("[data-poll]").forEach((part) => htmx.ajax("GET", part.dataset.poll === "here" ? location.pathname + location.search : part.getAttribute("hx-get"), { source: part, target: part, swap: part.getAttribute("hx-swap") }).then(() => show("live")));
+}
+
+on("click", (event) => {
+  const button = event.target.closest("[data-live]");
+  if (button?.dataset.state === "stale") retry();
+  else if (button) pause();
+});
 on("keydown", (event) => {
   if (event.key === "p" && !isTyping(event) && !event.metaKey && !event.ctrlKey && !event.altKey) pause();
 });

@@ -1,13 +1,11 @@
-/* The frame: navigation drawer, theme, copying, toasts that the server put on the page. */
-import { all, copy, on, one, onClick } from "./dom.js";
-
-const THEME_S = 365 * 24 * 3600;
+/* The frame: navigation drawer and sidebar, looks, copying. */
+import { all, copy, isPhone, on, one, onClick, remember } from "./dom.js";
 
 function switchTheme(form) {
   const root = document.documentElement;
   const dark = root.dataset.theme ? root.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
   root.dataset.theme = dark ? "light" : "dark";
-  document.cookie = `theme=${root.dataset.theme}; path=/; max-age=${THEME_S}; samesite=lax`;
+  remember("theme", root.dataset.theme);
   one("button", form).value = dark ? "dark" : "light";
 }
 
@@ -28,7 +26,16 @@ on("click", (event) => {
 });
 on("keydown", (event) => { if (event.key === "Escape") showNavigation(false); });
 
-onClick("[data-copy]", (element) => copy(element.dataset.copy, `Copied ${element.dataset.copy}`));
-onClick("[data-copy-link]", () => copy(location.href, "Link copied"));
+onClick("[data-fold-sidebar]", () => {
+  if (isPhone()) { showNavigation(false); return; }
+  const root = document.documentElement;
+  root.dataset.sidebar = root.dataset.sidebar === "narrow" ? "wide" : "narrow";
+  remember("sidebar", root.dataset.sidebar);
+});
 
-setTimeout(() => all("#toasts > div").forEach((note) => note.remove()), 6000);
+/* A choice that is a form by itself. */
+on("change", (event) => { if (event.target.matches("[data-submits]")) event.target.form.requestSubmit(); });
+
+onClick("[data-copy]", (element) => copy(element.dataset.copy, element.dataset.copied ?? `Copied ${element.dataset.copy}`));
+onClick("[data-copy-from='previous']", (button) => copy(button.previousElementSibling.textContent, "Copied"));
+onClick("[data-copy-link]", () => copy(location.href, "Link copied"));

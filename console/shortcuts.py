@@ -1,0 +1,69 @@
+"""Every key that does something, in one list: the help is made of it, and a test holds the scripts to it.
+
+Keys that lead to a page are not here but with the page: `context.jumps`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from django.http import HttpRequest
+
+from console import context
+
+
+@dataclass(frozen=True)
+class Shortcut:
+    """Keys as they are printed (`then` between those of a sequence), and what they do."""
+
+    keys: tuple[str, ...]
+    does: str
+    sequence: bool = False
+
+
+@dataclass(frozen=True)
+class Group:
+    """Shortcuts of one place."""
+
+    title: str
+    shortcuts: tuple[Shortcut, ...]
+
+
+EVERYWHERE: Final = Group(
+    "Everywhere",
+    (
+        Shortcut(("⌘K", "Ctrl K"), "Search, or jump anywhere"),
+        Shortcut(("?",), "Show this list"),
+        Shortcut(("/",), "Go to the filter of this page"),
+        Shortcut(("[",), "Fold or unfold the sidebar"),
+        Shortcut(("p",), "Pause a page that updates by itself, or let it go on"),
+        Shortcut(("Esc",), "Leave a field, close what is open"),
+    ),
+)
+LISTS: Final = Group(
+    "Lists",
+    (
+        Shortcut(("j", "k"), "Next row, row before"),
+        Shortcut(("o", "Enter"), "Open the row"),
+    ),
+)
+RUN: Final = Group(
+    "A run",
+    (
+        Shortcut(("↓", "↑"), "Next step, step before; also j and k"),
+        Shortcut(("→", "←"), "Unfold, fold"),
+        Shortcut(("Home", "End"), "First step, last step"),
+        Shortcut(("e",), "Next error"),
+        Shortcut(("c",), "Copy the link to this step"),
+    ),
+)
+GROUPS: Final = (EVERYWHERE, LISTS, RUN)
+
+
+def groups(request: HttpRequest) -> tuple[Group, ...]:
+    """List the shortcuts for somebody: pages that they may not open are left out."""
+    going = tuple(
+        Shortcut(("g", jump.key), jump.label, sequence=True) for jump in context.jumps(request) if jump.key
+    )
+    return (EVERYWHERE, Group("Go to", going), *GROUPS[1:])
