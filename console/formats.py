@@ -85,11 +85,12 @@ def plural(count: int, one: str, many: str = "") -> str:
 
 
 def instant(when: datetime | None) -> str:
-    """Write a moment for people, to the second, where they are: `Nov 3, 14:31:35`."""
+    """Write a moment for people, to the second, where they are: `Nov 3, 14:31:35`; of another year, with it."""
     if when is None:
         return UNKNOWN
     here = timezone.localtime(when)
-    return f"{here:%b} {here.day}, {here:%H:%M:%S}"
+    year = "" if here.year == timezone.localtime().year else f" {here.year}"
+    return f"{here:%b} {here.day}{year}, {here:%H:%M:%S}"
 
 
 def exact(when: datetime, *, fine: bool = False) -> str:

@@ -1,0 +1,177 @@
+"""The command menu's search, the list of shortcuts, and the sidebar."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from django.db import connection
+from django.test import Client, override_settings
+from pytest_django import DjangoAssertNumQueries
+
+from console import shortcuts
+from console.home import ROOT
+from console.models import Role
+from tests import example_runs, factories
+from tests.db.retrieval import fixtures
+from workflows.models import Run
+from workflows.queries import jumping
+
+pytestmark = pytest.mark.django_db
+SCRIPTS = ROOT / "console" / "static" / "console" / "js"
+
+
+def _find(client: Client, text: str) -> str:
+    return client.get("/search/", {"q": text}, headers={"HX-Request": "true"}).content.decode()
+
+
+def test_nothing_typed_offers_pages_and_actions(operator: Client) -> None:
+    found = _find(operator, "")
+    assert 'href="/runs/?state=attention"' in found
+    assert ">Audit log<" in found
+    assert 'form="sign-out"' in found
+    assert "Members" not in found
+    assert "<html" not in found
+
+
+def test_it_is_a_page_of_its_own_without_scripts(operator: Client) -> None:
+    page = operator.get("/search/?q=audit").content.decode()
+    assert "<html" in page
+    assert '<a class="command-row" href="/audit/"' in page
+    assert 'role="option"' not in page.split("<main")[1].split("</main>")[0]
+
+
+def test_runs_are_found_by_id_session_and_title(operator: Client) -> None:
+    example_runs.succeeded_run(number=1)
+    run = example_runs.failed_run(number=2)
+    Run.objects.filter(pk="r_0000000000002").update(session="customer-7", title="Refund for Hartmann")
+    assert run
+    by_id = _find(operator, "r_0000000000002")
+    assert by_id.index("Refund for Hartmann") < by_id.index("in all runs")
+    assert "r_0000000000001" not in by_id
+    assert 'href="/runs/r_0000000000002/"' in _find(operator, "customer-7")
+    assert 'href="/runs/r_0000000000002/"' in _find(operator, "hartmann")
+    assert "/runs/?q=zebra&amp;range=all" in _find(operator, "zebra")
+
+
+def test_definitions_and_corpora_are_found_by_a_part_of_their_name(operator: Client) -> None:
+    factories.prompts()
+    factories.release()
+    fixtures.make_corpus("handbook")
+    found = _find(operator, "assist")
+    assert 'href="/workflows/docs-assistant/"' in found
+    assert 'href="/workflows/docs-assistant/start/"' in found
+    assert 'href="/prompts/answer/"' in _find(operator, "ANSW")
+    assert 'href="/corpora/handbook/"' in _find(operator, "book")
+    assert 'href="/workflows/docs-assistant/start/"' in _find(operator, "start docs")
+
+
+def test_what_a_role_may_not_do_is_not_offered(viewer: Client) -> None:
+    factories.release()
+    assert "/start/" not in _find(viewer, "docs")
+    assert "Audit log" not in _find(viewer, "audit")
+    admin = Client()
+    admin.force_login(factories.user(Role.ADMIN, "anna"))
+    assert 'href="/settings/tokens/#new-token"' in _find(admin, "create")
+
+
+@pytest.mark.parametrize("text", ["\0", "%", "_", "'; --", "<script>", "x" * 5000, "\ud800", "r_\0"])
+def test_any_text_is_answered(operator: Client, text: str) -> None:
+    example_runs.succeeded_run(number=1)
+    answer = operator.get(
+        "/search/", {"q": text.encode("utf-8", "surrogatepass")}, headers={"HX-Request": "true"}
+    )
+    assert answer.status_code == 200
+    assert b"<script>" not in answer.content
+    assert b"r_0000000000001" not in answer.content
+
+
+def test_a_search_takes_few_queries(
+    operator: Client, django_assert_max_num_queries: DjangoAssertNumQueries
+) -> None:
+    factories.many_runs(200)
+    with django_assert_max_num_queries(9):
+        _find(operator, "question")
+
+
+def test_looking_for_runs_reads_indexes_only() -> None:
+    factories.many_runs(5000)
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE workflows_run")
+    newest = Run.objects.order_by("-created_at", "-id")
+    assert "Seq Scan" not in newest.filter(id__startswith="r_00000000000")[:6].explain()
+    assert "run_newest" in newest.filter(id__startswith="r_")[:6].explain()
+    assert "run_by_session" in newest.filter(session="customer-7")[:6].explain()
+    assert len(jumping.runs("Question 0000")) == jumping.LIMIT
+
+
+# --- shortcuts
+
+
+def _keys_of_scripts() -> set[str]:
+    """Every key that a script of ours compares with: `event.key === "x"`, and the names of its tables of keys."""
+    found: set[str] = set()
+    for path in SCRIPTS.glob("*.js"):
+        text = path.read_text()
+        found |= set(re.findall(r'event\.key(?:\.toLowerCase\(\))? === "([^"]+)"', text))
+        for table in re.findall(r"const (?:steps|moves) = \{(.*?)\n\};", text, re.DOTALL):
+            found |= set(re.findall(r"(?:^|[,\s])(\w+): \(", table))
+    return found
+
+
+_PRINTED = {"ArrowDown": "↓", "ArrowUp": "↑", "ArrowLeft": "←", "ArrowRight": "→", "Escape": "Esc"}
+# Told in the text of another line, or keys of the open menu alone, where they are what everybody expects.
+_ELSEWHERE = {"PageDown", "PageUp", "g"}
+
+
+def test_every_key_of_the_scripts_is_in_the_help_and_the_other_way_round() -> None:
+    told = {key for group in shortcuts.GROUPS for each in group.shortcuts for key in each.keys}
+    heard = {_PRINTED.get(key, key) for key in _keys_of_scripts()} - _ELSEWHERE
+    assert heard - {"k"} <= told, "scripts hear keys that shortcuts.py does not tell"
+    assert told - {"⌘K", "Ctrl K"} <= heard, "shortcuts.py tells keys that no script hears"
+
+
+def test_the_help_is_a_page_and_a_dialog_and_leaves_out_what_may_not_be_opened(
+    operator: Client, viewer: Client
+) -> None:
+    page = operator.get("/shortcuts/").content.decode()
+    assert "<html" in page
+    assert "Pause a page that updates by itself" in page
+    part = operator.get("/shortcuts/", headers={"HX-Request": "true"}).content.decode()
+    assert "<html" not in part
+    other = Client()
+    other.force_login(factories.user(Role.VIEWER, "vincent"))
+    assert "Audit log" not in other.get("/shortcuts/", headers={"HX-Request": "true"}).content.decode()
+
+
+# --- the sidebar
+
+
+def test_the_label_of_the_installation_is_on_every_page(operator: Client) -> None:
+    with override_settings(LABEL="prod"):
+        _check_label(operator)
+
+
+def _check_label(operator: Client) -> None:
+    assert b'<span class="label">prod</span>' in operator.get("/runs/").content
+    assert b'<span class="label">prod</span>' in Client().get("/sign-in/").content
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("density", "compact"), ("sidebar", "narrow"), ("shortcuts", "off"), ("theme", "dark")],
+)
+def test_looks_are_kept_and_drawn_by_the_server(operator: Client, name: str, value: str) -> None:
+    operator.post("/appearance/", {name: value, "next": "/settings/appearance/"})
+    page = operator.get("/settings/appearance/").content.decode()
+    assert f'data-{name}="{value}"' in page
+    assert re.search(rf'name="{name}" value="{value}" checked', page)
+    operator.post("/appearance/", {name: "<b>"})
+    assert f'data-{name}="{value}"' in operator.get("/runs/").content.decode()
+
+
+def test_the_style_page_is_for_admins(operator: Client) -> None:
+    assert operator.get("/style/").status_code == 403
+    admin = Client()
+    admin.force_login(factories.user(Role.ADMIN, "anna"))
+    assert admin.get("/style/").status_code == 200
