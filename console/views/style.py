@@ -39,7 +39,7 @@ class _Example(forms.Form):
 
     name = forms.CharField(help_text="What it is for", initial="billing service")
     role = forms.ChoiceField(choices=[("viewer", "Viewer"), ("operator", "Operator")], required=False)
-    limit = forms.IntegerField()
+    limit = forms.RegexField(r"^\d+$", error_messages={"invalid": "A whole number is expected."})
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

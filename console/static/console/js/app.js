@@ -5,5 +5,7 @@ import "./trouble.js";
 import "./forms.js";
 import "./live.js";
 import "./list.js";
-import "./timeline.js";
 import "./dialogs.js";
+
+/* What one page family needs comes with it. */
+if (document.querySelector("#step-rows")) import("./timeline.js");

@@ -20,9 +20,14 @@ function go(event) {
   return Boolean(address);
 }
 
-async function openMenu() {
-  const { open } = await import("./menu.js");
-  open();
+/* Open at once: what is typed while its script is on the way goes into the field. */
+export async function openMenu() {
+  const menu = one("#menu");
+  if (menu.open) return;
+  one("input", menu).value = "";
+  menu.showModal();
+  const { begin } = await import("./menu.js");
+  begin();
 }
 
 on("click", (event) => {

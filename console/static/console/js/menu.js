@@ -1,5 +1,6 @@
 /* The command menu: a combobox over what `/search/` answers. Fetched the first time that it is opened. */
 import { all, one, toast } from "./dom.js";
+import { openMenu } from "./keys.js";
 import { recent } from "./recent.js";
 import { signInAgain } from "./trouble.js";
 
@@ -13,14 +14,10 @@ let asking;
 let timer;
 let chosen;
 
-export function open() {
-  if (menu.open) return;
-  field.value = "";
+export function begin() {
   answers.clear();
   list.replaceChildren();
-  menu.showModal();
-  field.select();
-  ask("");
+  ask(field.value.trim());
 }
 
 const options = () => all('[role="option"]', list);
@@ -74,7 +71,7 @@ async function ask(text) {
   menu.setAttribute("aria-busy", "true");
   try {
     const answer = await fetch(`${menu.dataset.search}?q=${encodeURIComponent(text)}`, { headers: { "HX-Request": "true" }, signal: asking.signal });
-    if (answer.status === 401) { menu.close(); signInAgain(open); return; }
+    if (answer.status === 401) { menu.close(); signInAgain(openMenu); return; }
     if (!answer.ok) throw new Error(await answer.text());
     answers.set(text, await answer.text());
     show(answers.get(text), text);
