@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
+from django.utils import timezone
+
+from console.api import tokens
+from console.models import User
 from tests import example_runs, factories
 from tests.db.retrieval import fixtures
+from workflows import audit
+from workflows.actor import Actor
 
 SIZES = {"desktop": (1440, 900), "phone": (390, 844)}
 PAGES = {
@@ -32,7 +40,45 @@ PAGES = {
     "corpus": "/corpora/handbook/?q=leave&mode=text",
     "prompts": "/prompts/",
     "prompt": "/prompts/answer/",
+    "audit log": "/audit/",
+    "audit log, nothing found": "/audit/?actor=nobody",
+    "account": "/settings/",
+    "password": "/settings/password/",
+    "appearance": "/settings/appearance/",
+    "sign out everywhere": "/settings/sign-out/",
+    "search": "/search/?q=docs",
+    "search, nothing typed": "/search/",
+    "shortcuts": "/shortcuts/",
 }
+# Pages that only admins may open.
+ADMIN_PAGES = {
+    "members": "/settings/members/",
+    "tokens": "/settings/tokens/",
+    "style": "/style/",
+}
+
+
+def people() -> None:
+    """Members, tokens and what they did."""
+    for name, role in (("marta.ferri", "admin"), ("d.osei", "operator"), ("lena", "editor")):
+        factories.user(role, name)
+    User.objects.filter(username="lena").update(password_temporary=True)
+    User.objects.create_user("left.last.year", role="viewer", is_active=False)
+    now = timezone.now()
+    marta, osei = (Actor(kind="user", name=name) for name in ("marta.ferri", "d.osei"))
+    for name, days in (("billing service", 400), ("nightly digest", 30)):
+        tokens.create(name, role="operator", expires_at=now + timedelta(days=days), actor=marta, now=now)
+    old = tokens.create("old importer", role="viewer", expires_at=None, actor=marta, now=now)
+    tokens.revoke(old.token, actor=marta, now=now)
+    audit.record(osei, "run.cancel", "run", "r_0000000000003", reason="The customer called it off.")
+    audit.record(marta, "member.role", "member", "lena", data={"role": "editor", "before": "viewer"})
+    audit.record(
+        Actor(kind="token", name="ci"),
+        "definition.save",
+        "Prompt",
+        "triage@3",
+        data={"diff": "+ Be kind.\n- Be brief."},
+    )
 
 
 def fill() -> None:
@@ -45,5 +91,6 @@ def fill() -> None:
     example_runs.unknown_run(number=4)
     example_runs.map_run(30, failed=[4], number=5)
     factories.many_runs(240, states=(*["succeeded"] * 11, "failed", "cancelled"))
+    people()
     fixtures.make_corpus("handbook")
     fixtures.publish("handbook", {"leave.md": "Thirty days of leave a year."})

@@ -58,7 +58,8 @@ def _arguments() -> argparse.Namespace:
 
 
 def _chosen(names: list[str]) -> dict[str, str]:
-    found = {name: pages.PAGES.get(name, name) for name in names} or pages.PAGES
+    known = {**pages.PAGES, **pages.ADMIN_PAGES}
+    found = {name: known.get(name, name) for name in names} or known
     return {re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-"): path for name, path in found.items()}
 
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Page
+from playwright.sync_api import BrowserContext, Page
 
+from console.models import Role
 from tests.browser import pages
+from tests.browser.conftest import sign_in
 
 RULES = ["wcag2a", "wcag2aa", "wcag21aa", "wcag22aa", "best-practice"]
 
@@ -22,16 +26,32 @@ def test_no_page_violates_a_rule_or_scrolls_sideways(
     console: Page, address: str, scheme: str, size: str
 ) -> None:
     pages.fill()
-    width, height = pages.SIZES[size]
-    console.set_viewport_size({"width": width, "height": height})
-    console.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
-    problems = []
-    for name, path in pages.PAGES.items():
-        console.goto(address + path)
-        problems += [f"{name}: {each}" for each in _violations(console)]
-        if console.evaluate("document.documentElement.scrollWidth > innerWidth"):
-            problems.append(f"{name}: wider than the screen")
+    problems = _problems(console, address, pages.PAGES, size=size, scheme=scheme)
     assert not problems, "\n".join(problems)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("size", pages.SIZES)
+def test_no_page_of_admins_violates_a_rule_or_scrolls_sideways(
+    clean: Page, context: BrowserContext, served: str, scheme: str, size: str, transactional_db: None
+) -> None:
+    sign_in(context, served, Role.ADMIN)
+    pages.people()
+    problems = _problems(clean, served, pages.ADMIN_PAGES, size=size, scheme=scheme)
+    assert not problems, "\n".join(problems)
+
+
+def _problems(page: Page, address: str, paths: Mapping[str, str], *, size: str, scheme: str) -> list[str]:
+    width, height = pages.SIZES[size]
+    page.set_viewport_size({"width": width, "height": height})
+    page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+    problems = []
+    for name, path in paths.items():
+        page.goto(address + path)
+        problems += [f"{name}: {each}" for each in _violations(page)]
+        if page.evaluate("document.documentElement.scrollWidth > innerWidth"):
+            problems.append(f"{name}: wider than the screen")
+    return problems
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

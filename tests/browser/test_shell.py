@@ -94,20 +94,21 @@ def test_menu_dialog_and_person_menu_violate_no_rule(
     console.goto(address + "/workflows/")
     console.keyboard.press("Control+k")
     expect(console.locator(CHOSEN)).to_be_visible()
-    _check(console, f"menu-{size}-{scheme}")
+    check(console, f"menu-{size}-{scheme}")
     console.keyboard.press("Escape")
     console.keyboard.press("?")
     expect(console.get_by_role("heading", name="Keyboard shortcuts")).to_be_visible()
-    _check(console, f"shortcuts-{size}-{scheme}")
+    check(console, f"shortcuts-{size}-{scheme}")
     console.keyboard.press("Escape")
     if size == "phone":
         console.get_by_role("button", name="Open navigation").click()
     console.get_by_role("button", name="settings and signing out").click()
     expect(console.get_by_role("link", name="Appearance")).to_be_visible()
-    _check(console, f"person-{size}-{scheme}")
+    check(console, f"person-{size}-{scheme}")
 
 
-def _check(page: Page, name: str) -> None:
+def check(page: Page, name: str) -> None:
+    """Photograph the page as it stands, and find no violation on it."""
     ARTIFACTS.mkdir(exist_ok=True)
     page.screenshot(path=ARTIFACTS / f"{name}.png")
     found = Axe().run(page, options={"runOnly": RULES}).response["violations"]
@@ -124,7 +125,7 @@ def test_every_component_is_photographed(admin: Page, address: str, scheme: str,
     admin.goto(address + "/style/")
     height = admin.evaluate("document.querySelector('.style').scrollHeight + 60")
     admin.set_viewport_size({"width": width, "height": height})
-    _check(admin, f"style-{size}-{scheme}")
+    check(admin, f"style-{size}-{scheme}")
     assert not admin.evaluate("document.documentElement.scrollWidth > innerWidth")
 
 

@@ -95,6 +95,7 @@ function fill(dialog, html) {
   dialog.innerHTML = html;
   const name = one("[name=username]", dialog);
   if (!name.value) name.value = document.body.dataset.person ?? "";
+  name.removeAttribute("autofocus");
   (name.value ? one("[name=password]", dialog) : name).setAttribute("autofocus", "");
   if (dialog.open) one("[autofocus]", dialog).focus();
 }
