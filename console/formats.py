@@ -88,9 +88,14 @@ def instant(when: datetime | None) -> str:
     """Write a moment for people, to the second, where they are: `Nov 3, 14:31:35`; of another year, with it."""
     if when is None:
         return UNKNOWN
+    return f"{day(when)}, {timezone.localtime(when):%H:%M:%S}"
+
+
+def day(when: datetime) -> str:
+    """Write a day: `Nov 3`; of another year, with it: `Nov 3 2027`."""
     here = timezone.localtime(when)
     year = "" if here.year == timezone.localtime().year else f" {here.year}"
-    return f"{here:%b} {here.day}{year}, {here:%H:%M:%S}"
+    return f"{here:%b} {here.day}{year}"
 
 
 def exact(when: datetime, *, fine: bool = False) -> str:

@@ -63,10 +63,13 @@ def milliseconds(amount: float) -> str:
 
 @register.simple_tag
 def moment(when: datetime | None, style: str = "ago") -> SafeString:
-    """Draw a time: how long ago, or to the second; the exact time is in its title."""
+    """Draw a time: how long `ago`, its `day`, or `exact` to the second; the exact time is in its title."""
     if when is None:
         return SafeString(formats.UNKNOWN)
-    text = formats.ago((timezone.now() - when).total_seconds()) if style == "ago" else formats.instant(when)
+    if style == "ago":
+        text = formats.ago((timezone.now() - when).total_seconds())
+    else:
+        text = formats.day(when) if style == "day" else formats.instant(when)
     return format_html(
         '<time datetime="{}" title="{}"{}>{}</time>',
         when.isoformat(),

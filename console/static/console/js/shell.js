@@ -33,8 +33,10 @@ onClick("[data-fold-sidebar]", () => {
   remember("sidebar", root.dataset.sidebar);
 });
 
-/* A choice that is a form by itself. */
-on("change", (event) => { if (event.target.matches("[data-submits]")) event.target.form.requestSubmit(); });
+/* A choice in a row shows its button once it differs: arrow keys in a list must not send anything by themselves. */
+on("change", ({ target }) => {
+  if (target.matches("[data-changes]")) target.form.classList.toggle("is-changed", !target.selectedOptions[0].defaultSelected);
+});
 
 onClick("[data-copy]", (element) => copy(element.dataset.copy, element.dataset.copied ?? `Copied ${element.dataset.copy}`));
 onClick("[data-copy-from='previous']", (button) => copy(button.previousElementSibling.textContent, "Copied"));
