@@ -73,6 +73,38 @@ _ITEMS: Final = (
     Item(label="Start run of support", icon="play", href="#menu"),
 )
 
+_VALUES: Final[dict[str, Any]] = {
+    "json": {
+        "present": True,
+        "size": 2_100_000,
+        "text": json_text.highlight(json_text.serialise(_JSON)),
+        "cut": True,
+        "address": "#json",
+    },
+    "parts": (
+        {"key": "input", "label": "Input", "amount": 840, "x": 0, "width": 560},
+        {"key": "cached", "label": "Cached", "amount": 300, "x": 560, "width": 200},
+        {"key": "output", "label": "Output", "amount": 96, "x": 760, "width": 64},
+    ),
+    "passages": (
+        {
+            "score": 0.812,
+            "document": "leave.md",
+            "text": "Thirty days of leave a year.",
+            "source": "handbook",
+        },
+    ),
+}
+_CONFLICT: Final = {
+    "what": "Prompt triage",
+    "who": "m.ferri",
+    "theirs": _TEXT.replace("5 (urgent)", "9 (urgent)"),
+    "mine": _TEXT.replace("harmless", "can wait"),
+    "theirs_label": "Saved as v13 by m.ferri",
+    "mine_label": "Yours, from v12",
+    "reload": "#conflict",
+}
+
 
 @requires("console.style")
 def index(request: HttpRequest) -> HttpResponse:
@@ -86,37 +118,9 @@ def index(request: HttpRequest) -> HttpResponse:
         "form": _Example({"name": "billing service", "role": "viewer", "limit": "many"}),
         "schema_fields": _FIELDS,
         "json_value": _JSON,
-        "json": {
-            "present": True,
-            "size": 2_100_000,
-            "text": json_text.highlight(json_text.serialise(_JSON)),
-            "cut": True,
-            "address": "#json",
-        },
-        "parts": (
-            {"key": "input", "label": "Input", "amount": 840, "x": 0, "width": 560},
-            {"key": "cached", "label": "Cached", "amount": 300, "x": 560, "width": 200},
-            {"key": "output", "label": "Output", "amount": 96, "x": 760, "width": 64},
-        ),
-        "passages": (
-            {
-                "score": 0.812,
-                "document": "leave.md",
-                "text": "Thirty days of leave a year.",
-                "source": "handbook",
-            },
-        ),
         "items": _ITEMS,
-        "conflict": {
-            "what": "Prompt triage",
-            "who": "m.ferri",
-            "when": now - timedelta(seconds=12),
-            "theirs": _TEXT.replace("5 (urgent)", "9 (urgent)"),
-            "mine": _TEXT.replace("harmless", "can wait"),
-            "theirs_label": "Saved as v13 by m.ferri",
-            "mine_label": "Yours, from v12",
-            "reload": "#conflict",
-        },
+        "conflict": {**_CONFLICT, "when": now - timedelta(seconds=12)},
+        **_VALUES,
         "now": now,
         "earlier": now - timedelta(hours=3, minutes=5),
         "lines": range(6),

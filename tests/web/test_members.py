@@ -123,8 +123,10 @@ def test_two_admins_who_remove_each_other_at_once_leave_one() -> None:
             connections.close_all()
 
     threads = [threading.Thread(target=remove, args=(me,)) for me in range(2)]
-    [thread.start() for thread in threads]
-    [thread.join(20) for thread in threads]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(20)
     assert User.objects.filter(role=Role.ADMIN, is_active=True).count() == 1
 
 

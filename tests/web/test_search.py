@@ -43,9 +43,8 @@ def test_it_is_a_page_of_its_own_without_scripts(operator: Client) -> None:
 
 def test_runs_are_found_by_id_session_and_title(operator: Client) -> None:
     example_runs.succeeded_run(number=1)
-    run = example_runs.failed_run(number=2)
+    example_runs.failed_run(number=2)
     Run.objects.filter(pk="r_0000000000002").update(session="customer-7", title="Refund for Hartmann")
-    assert run
     by_id = _find(operator, "r_0000000000002")
     assert by_id.index("Refund for Hartmann") < by_id.index("in all runs")
     assert "r_0000000000001" not in by_id
