@@ -248,6 +248,8 @@ STATIC_URL = "/static/"
 # Served straight from the apps: nothing to collect before the first start.
 WHITENOISE_USE_FINDERS = True
 DATA_UPLOAD_MAX_MEMORY_SIZE = 8 * 1024 * 1024
+# As many documents as one upload may have; the framework's own bound is lower.
+DATA_UPLOAD_MAX_NUMBER_FILES = 200
 
 # The rest of the framework's behaviour is set in one class: console/api/endpoint.py.
 REST_FRAMEWORK = {"DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema"}

@@ -90,6 +90,8 @@ def add_document(
 def remove_document(draft: Draft, name: str) -> bool:
     """Take a document out of the draft; False: it was not in there.
 
+    One that could never be read is in no snapshot: it is only no longer listed as failed.
+
     Raises: RetrievalError `unknown_document`, `draft_closed`.
     """
     corpus = corpora.get(draft.corpus)
@@ -100,7 +102,7 @@ def remove_document(draft: Draft, name: str) -> bool:
             raise RetrievalError("unknown_document", f"Corpus {draft.corpus!r} has no document {name!r}.")
         pending = _pending(corpus, draft, document)
         if document.version_id is None and (pending is None or pending.action != Change.Action.PUT):
-            return False
+            return _dismiss(document)
         if pending is not None and pending.action == Change.Action.REMOVE:
             return False
         statements.drop_document(corpus.id, draft.number, document=document.id)
@@ -109,6 +111,15 @@ def remove_document(draft: Draft, name: str) -> bool:
         else:
             _note(corpus, draft, document, Change.Action.REMOVE)
         return True
+
+
+def _dismiss(document: Document) -> bool:
+    """Forget that a document could not be read."""
+    if document.state != Document.State.FAILED:
+        return False
+    document.state, document.reason = Document.State.REMOVED, ""
+    document.save(update_fields=["state", "reason", "updated_at"])
+    return True
 
 
 def _unchanged(corpus: Corpus, draft: Draft, name: str, source_sha: bytes) -> DocumentReport | None:

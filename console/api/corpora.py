@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
-from django.db import transaction
 from django.db.models import F
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -17,8 +16,7 @@ from console.api.endpoint import Endpoint, needs
 from console.api.openapi import answer, operation
 from retrieval import corpora, snapshots
 from retrieval.models import Corpus, Snapshot
-from workflows import audit
-from workflows.actor import Actor
+from workflows import curation
 
 
 class ChunkSizes(TypedDict):
@@ -149,7 +147,7 @@ class RollbackSnapshot(Endpoint):
     def post(self, request: Request, name: str, number: int) -> Response:
         """Publish a new snapshot equal to an older one."""
         asked = asking.body(request, Rollback)
-        made = _rolled_back(name, number, actor=actor_of(request), reason=asked.reason)
+        made = curation.roll_back(name, number, actor=actor_of(request), reason=asked.reason)
         return Response(_snapshot(made), status=201)
 
 
@@ -174,14 +172,6 @@ class DiffSnapshots(Endpoint):
         shown = found[: asked.limit]
         further = pages.encode(shown[-1].name) if len(found) > len(shown) else None
         return Response({"results": [_difference(each) for each in shown], "next": further})
-
-
-def _rolled_back(name: str, number: int, *, actor: Actor, reason: str) -> Snapshot:
-    with transaction.atomic():
-        made = snapshots.rollback(name, number, actor=str(actor))
-        told = {"snapshot": made.number, "copy_of": number}
-        audit.record(actor, "corpus.rollback", "corpus", name, reason=reason, data=told)
-    return made
 
 
 def _heads(found: Sequence[Corpus]) -> dict[int, Snapshot]:

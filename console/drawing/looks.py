@@ -35,6 +35,10 @@ STATES = {
     "lost": Look("Worker lost", "triangle-alert", "retry"),
     "interrupted": Look("Handed back", "rotate-cw", "idle"),
     "retrying": Look("Retrying", "rotate-cw", "retry"),
+    # Of documents and snapshots.
+    "new": Look("Not published", "circle-dashed", "idle"),
+    "processed": Look("Processed", "circle-check", "ok"),
+    "removed": Look("Removed", "circle-slash", "idle"),
     "stuck": Look("Stuck", "octagon-alert", "bad"),
 }
 

@@ -111,9 +111,9 @@ def size(count: int) -> str:
 
 
 @register.filter
-def thousands(count: float | None) -> str:
-    """Write a whole number with separators; unknown is a dash."""
-    return formats.UNKNOWN if count is None else f"{round(count):,}"
+def thousands(count: float | str | None) -> str:
+    """Write a whole number with separators; unknown is a dash, and so is what a template does not find."""
+    return f"{round(count):,}" if isinstance(count, int | float | Decimal) else formats.UNKNOWN
 
 
 @register.simple_tag

@@ -8,6 +8,7 @@ from django.utils import timezone
 
 from console.api import tokens
 from console.models import User
+from retrieval import drafts
 from tests import example_runs, factories
 from tests.db.retrieval import fixtures
 from workflows import audit
@@ -37,7 +38,17 @@ PAGES = {
     "workflow": "/workflows/docs-assistant/",
     "start": "/workflows/docs-assistant/start/",
     "corpora": "/corpora/",
-    "corpus": "/corpora/handbook/?q=leave&mode=text",
+    "corpus": "/corpora/handbook/",
+    "corpus, search": "/corpora/handbook/?q=days+of+leave&mode=text",
+    "corpus, ingests": "/corpora/handbook/?tab=ingests",
+    "corpus, snapshots": "/corpora/handbook/?tab=snapshots",
+    "corpus, settings": "/corpora/handbook/?tab=settings",
+    "corpus, document": "/corpora/handbook/document/?name=leave.md&passage=1",
+    "corpus, snapshot": "/corpora/handbook/snapshots/2/?document=leave.md",
+    "corpus, roll back": "/corpora/handbook/snapshots/1/rollback/",
+    "corpus, upload": "/corpora/handbook/upload/",
+    "corpus, paste": "/corpora/handbook/paste/",
+    "corpus, empty": "/corpora/blank/",
     "prompts": "/prompts/",
     "prompt": "/prompts/answer/",
     "audit log": "/audit/",
@@ -92,5 +103,27 @@ def fill() -> None:
     example_runs.map_run(30, failed=[4], number=5)
     factories.many_runs(240, states=(*["succeeded"] * 11, "failed", "cancelled"))
     people()
+    _corpora()
+
+
+def _corpora() -> None:
+    """A corpus with a history: two snapshots, and a document that could not be read; and an empty one."""
+    fixtures.make_corpus("blank")
     fixtures.make_corpus("handbook")
-    fixtures.publish("handbook", {"leave.md": "Thirty days of leave a year."})
+    pages = {f"topics/{name}.md": f"# {name}\n\nHow we handle {name}." for name in _TOPICS}
+    fixtures.publish("handbook", {"leave.md": _LEAVE, **pages})
+    fixtures.publish("handbook", {"leave.md": _LEAVE.replace("Thirty", "Thirty-two"), "new.md": "Welcome."})
+    draft = drafts.open_draft("handbook", actor="test")
+    fixtures.put(draft, "scan.md", "")
+    drafts.abandon(draft)
+
+
+_TOPICS = ("travel", "expenses", "parental-leave", "hardware", "security", "on-call", "holidays")
+_LEAVE = "\n\n".join(
+    [
+        "# Leave",
+        "Thirty days of leave a year, in full days or halves. Ask whoever leads your team, a week before.",
+        "Days of leave that are left in March are lost, unless you were ill and could not take them.",
+        "Illness during leave does not count: tell us on the first day, and bring a note on the third.",
+    ]
+)

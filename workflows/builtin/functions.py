@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from retrieval import corpora, drafts, ingest, snapshots
 from retrieval.errors import RetrievalError
 from retrieval.models import Corpus, Snapshot
+from workflows import curation
 from workflows.builtin import uploads
 from workflows.engine.outcomes import StepFailure
 from workflows.models import Run
@@ -60,7 +61,7 @@ def ingest_open(arguments: Mapping[str, Json], here: Here) -> Json:
 
 def _owner(corpus: Corpus, here: Here) -> str:
     """Who a draft belongs to: one run, or, where a person publishes, everybody until then."""
-    return here.run if corpus.publish == "auto" else f"manual:{corpus.name}"
+    return here.run if corpus.publish == "auto" else f"{curation.MANUAL}{corpus.name}"
 
 
 def _give_up_orphan(corpus: Corpus) -> None:

@@ -86,6 +86,15 @@ def find(kind: str, name: str) -> Definition | None:
     return Definition.objects.filter(kind=kind, name=name.replace("\0", "")).first()
 
 
+def latest_body(kind: str, name: str) -> Mapping[str, Any]:
+    """Return the newest version of a document; nothing where there is none."""
+    found = DefinitionVersion.objects.filter(
+        definition__kind=kind, definition__name=name, version=F("definition__latest_version")
+    )
+    body = found.values_list("body", flat=True).first() or {}
+    return body if isinstance(body, dict) else {}
+
+
 def versions(definition: Definition) -> list[DefinitionVersion]:
     """Return the versions of a definition, newest first."""
     return list(definition.versions.order_by("-version"))
