@@ -5,7 +5,6 @@ Raw SQL over the partition of one corpus. May not change anything, nor search.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -17,10 +16,6 @@ from psycopg import sql
 from retrieval import partitions
 from retrieval.errors import RetrievalError
 from retrieval.models import Change, Corpus, Document, DocumentVersion
-
-# Comparing takes time that grows with the product of both.
-MAX_COMPARED: Final = 200_000
-_CONTEXT: Final = 3
 
 
 @dataclass(frozen=True)
@@ -41,14 +36,6 @@ class Changed:
     removed: int = 0
     changed: int = 0
     failed: int = 0
-
-
-@dataclass(frozen=True)
-class Line:
-    """One line of a comparison: `kind` is `add`, `cut`, `same` or `gap`."""
-
-    kind: str
-    text: str
 
 
 # A rollback places the same version again: each of its passages counts once.
@@ -142,17 +129,6 @@ def changes_of(corpus: Corpus, numbers: Sequence[int]) -> dict[int, Changed]:
     """Count what each of some snapshots changed against the one before it."""
     rows = _rows(_CHANGES, corpus.pk, numbers=list(numbers))
     return {row[0]: Changed(*row[1:]) for row in rows}
-
-
-def compare(before: DocumentVersion | None, after: DocumentVersion | None) -> tuple[Line, ...] | None:
-    """Compare the texts of two revisions line by line; null: they are too large to be compared here."""
-    old, new = (version.text if version else "" for version in (before, after))
-    if len(old) + len(new) > MAX_COMPARED:
-        return None
-    diff = difflib.unified_diff(old.splitlines(), new.splitlines(), n=_CONTEXT, lineterm="")
-    kinds = {"+": "add", "-": "cut", "@": "gap"}
-    lines = list(diff)[3:]  # past the names of the two files and the first place
-    return tuple(Line(kinds.get(line[:1], "same"), "" if line[:1] == "@" else line[1:]) for line in lines)
 
 
 def versions(corpus: Corpus, ids: Iterable[int | None]) -> dict[int, DocumentVersion]:

@@ -1,4 +1,7 @@
-"""What the tiles of the overview show, made ready for their templates: charts, figures, rows. Pure."""
+"""What the tiles of the overview show, made ready for their templates: charts, figures, rows.
+
+Moments are written in the time zone of who looks. Reads nothing.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ from decimal import Decimal
 from typing import Any, Final, Protocol
 from urllib.parse import urlencode
 
+from django.utils import timezone
 from django.utils.html import escape
 from django.utils.safestring import SafeString, mark_safe
 
@@ -69,7 +73,7 @@ def activity(found: overview.Activity, chosen: Stretch) -> dict[str, Any]:
 
 def _axis(starts: Sequence[datetime], chosen: Stretch) -> list[str]:
     days = chosen.length > timedelta(hours=25)
-    marks = [starts[len(starts) * part // _MARKS] for part in range(_MARKS)]
+    marks = [timezone.localtime(starts[len(starts) * part // _MARKS]) for part in range(_MARKS)]
     return [*(f"{m:%b} {m.day}" if days else f"{m:%H:%M}" for m in marks), "now"]
 
 

@@ -11,6 +11,7 @@ from django.urls import reverse
 
 from console.access import requires
 from console.actors import actor_of
+from console.drawing import text_diff
 from console.views.corpora import find
 from retrieval import documents, snapshots
 from retrieval.errors import RetrievalError
@@ -21,6 +22,7 @@ from workflows.queries import corpora as queries
 
 _PAGE: Final = 100
 _CHOICES: Final = 50
+_COMPARED: Final = 400_000  # characters of both texts
 _KINDS: Final = ("added", "changed", "removed")
 
 
@@ -71,9 +73,15 @@ def _compared(request: HttpRequest, corpus: Corpus, found: tuple[DocumentDiff, .
     chosen = next((each for each in found if each.name == wanted), None)
     if chosen is None:
         return {}
-    texts = documents.versions(corpus, [chosen.version_before, chosen.version_after])
-    before, after = (texts.get(key or 0) for key in (chosen.version_before, chosen.version_after))
-    return {"chosen": chosen, "lines": documents.compare(before, after)}
+    versions = documents.versions(corpus, [chosen.version_before, chosen.version_after])
+    before, after = (
+        versions[key].text if key in versions else "" for key in (chosen.version_before, chosen.version_after)
+    )
+    split = request.GET.get("as") == "split"
+    draw = text_diff.split if split else text_diff.unified
+    too_large = len(before) + len(after) > _COMPARED
+    comparison = "" if too_large else draw(before, after)
+    return {"chosen": chosen, "split": split, "comparison": comparison}
 
 
 @requires("corpora.publish")

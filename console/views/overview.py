@@ -186,7 +186,7 @@ def _range(request: HttpRequest) -> Range:
 def _shown(tile: Tile, chosen: Range, *, may_wait: bool) -> Shown:
     now = timezone.now()
     return tiles.show(
-        f"{tile.key}-{chosen.key}",
+        f"{tile.key}-{chosen.key}-{timezone.get_current_timezone_name()}",
         lambda: tile.read(chosen.window(now), now),
         fresh_s=tile.fresh_s,
         may_wait=may_wait,

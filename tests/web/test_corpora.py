@@ -225,8 +225,10 @@ def test_snapshots_say_what_they_changed(operator: Client, handbook: str) -> Non
 def test_two_snapshots_are_compared_down_to_the_text(operator: Client, handbook: str) -> None:
     fixtures.publish(handbook, {"leave.md": "Forty days of leave a year.", "new.md": "x"})
     page = operator.get("/corpora/handbook/snapshots/2/?document=leave.md").content.decode()
-    assert "− Thirty days of leave a year." in page
-    assert "+ Forty days of leave a year." in page
+    assert "<del>Thirty</del> days of leave a year." in page
+    assert "<ins>Forty</ins> days of leave a year." in page
+    split = operator.get("/corpora/handbook/snapshots/2/?document=leave.md&as=split").content.decode()
+    assert "diff-split" in split
     only = operator.get("/corpora/handbook/snapshots/2/?kind=added").content.decode()
     assert "new.md" in only
     assert ">leave.md<" not in only
@@ -239,7 +241,7 @@ def test_two_snapshots_are_compared_down_to_the_text(operator: Client, handbook:
 def test_texts_that_are_too_large_are_not_compared(operator: Client) -> None:
     fixtures.make_corpus("long")
     for word in ("one", "two"):
-        fixtures.publish("long", {"a.txt": f"{word} and more of it. " * 6000})
+        fixtures.publish("long", {"a.txt": f"{word} and more of it. " * 12_000})
     page = operator.get("/corpora/long/snapshots/2/?document=a.txt").content.decode()
     assert "too large to be compared here" in page
 

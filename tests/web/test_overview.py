@@ -243,9 +243,9 @@ def test_a_tile_fails_alone(operator: Client, change: str, broken: set[str]) -> 
 def test_a_tile_that_failed_shows_what_it_had_with_its_time(operator: Client) -> None:
     example_runs.succeeded_run(cost="3.21")
     assert "$3.21" in _tile(operator.get("/overview/").content.decode(), "costs")
-    kept: Shown = cache.get("tile-costs-24h")
+    kept: Shown = cache.get("tile-costs-24h-UTC")
     assert kept.at
-    cache.set("tile-costs-24h", Shown(kept.value, kept.at - timedelta(minutes=5)))
+    cache.set("tile-costs-24h-UTC", Shown(kept.value, kept.at - timedelta(minutes=5)))
     with connection.cursor() as cursor:
         cursor.execute("ALTER TABLE workflows_run RENAME COLUMN cost_usd TO gone")
     costs = _tile(operator.get("/overview/costs/", headers=FRAGMENT).content.decode(), "costs")
@@ -255,7 +255,7 @@ def test_a_tile_that_failed_shows_what_it_had_with_its_time(operator: Client) ->
 
 def test_a_slow_tile_comes_after_the_page(operator: Client) -> None:
     example_runs.succeeded_run()
-    cache.set("tile-costs-24h-slow", True)
+    cache.set("tile-costs-24h-UTC-slow", True)
     costs = _tile(operator.get("/overview/").content.decode(), "costs")
     assert "load, every" in costs
     assert "skeleton" in costs

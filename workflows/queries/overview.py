@@ -7,10 +7,10 @@ explains them. May not change anything.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any, Final
 
@@ -220,18 +220,29 @@ def hourly_costs(*, since: datetime, until: datetime) -> dict[datetime, Decimal]
 
 
 def compared(
-    today: dict[datetime, Decimal], before: dict[datetime, Decimal], *, midnight: datetime, now: datetime
+    today: Mapping[datetime, Decimal],
+    before: Mapping[datetime, Decimal],
+    *,
+    midnight: datetime,
+    now: datetime,
 ) -> Costs:
     """Set today's costs beside those of the `DAYS` days before, each until this time of day too."""
-    hours = (now - midnight) / timedelta(hours=1)
-    days = []
-    for back in range(DAYS, 0, -1):
-        start = midnight - timedelta(days=back)
-        by_hour = [before.get(start + timedelta(hours=n), Decimal(0)) for n in range(24)]
-        shares = [Decimal(str(round(min(max(hours - n, 0.0), 1.0), 4))) for n in range(24)]
-        by_now = sum((cost * share for cost, share in zip(by_hour, shares, strict=True)), Decimal(0))
-        days.append(Day(start, by_now, sum(by_hour, Decimal(0))))
+    elapsed = (now.astimezone(UTC) - midnight.astimezone(UTC)) / timedelta(hours=1)
+    days = [
+        _day(before, midnight - timedelta(days=back), elapsed_hours=elapsed) for back in range(DAYS, 0, -1)
+    ]
     return Costs(sum(today.values(), Decimal(0)) if today else None, tuple(days))
+
+
+def _day(hourly: Mapping[datetime, Decimal], start: datetime, *, elapsed_hours: float) -> Day:
+    """Sum the hours from one midnight to the next: 23 or 25 of them where the clocks change."""
+    begin, end = start.astimezone(UTC), (start + timedelta(days=1)).astimezone(UTC)
+    by_now, whole = Decimal(0), Decimal(0)
+    for place in range(round((end - begin) / timedelta(hours=1))):
+        cost = hourly.get(begin + timedelta(hours=place), Decimal(0))
+        whole += cost
+        by_now += cost * Decimal(str(round(min(max(elapsed_hours - place, 0.0), 1.0), 4)))
+    return Day(start, by_now, whole)
 
 
 _WORKFLOWS: Final = """
