@@ -16,11 +16,13 @@ from typing import Any, Final
 import structlog
 from django.core.cache import cache
 from django.utils import timezone
+from psycopg.errors import QueryCanceled
 
 from workflows.queries import overview
 
 _KEPT_S: Final = 3600
 _SLOW_S: Final = 0.25
+_PATIENCE_S: Final = 0.4  # of a page that is waited for
 _GIVE_UP_S: Final = 8.0
 _LATER_S: Final = 600
 
@@ -46,7 +48,7 @@ class Shown:
 def show(name: str, read: Callable[[], Any], *, fresh_s: float, may_wait: bool) -> Shown:
     """Return a tile's value, read now unless the one kept is fresh.
 
-    With `may_wait`, a value that took long the last time is not waited for: the page comes first, the tile later.
+    With `may_wait` the page comes first: a value that takes long, or took long the last time, comes later.
     """
     key = f"tile-{name}"
     kept: Shown | None = cache.get(key)
@@ -55,17 +57,21 @@ def show(name: str, read: Callable[[], Any], *, fresh_s: float, may_wait: bool) 
         return kept
     if may_wait and cache.get(f"{key}-slow"):
         return kept or Shown(later=True)
-    return _read(key, read, kept)
+    return _read(key, read, kept, may_wait=may_wait)
 
 
-def _read(key: str, read: Callable[[], Any], kept: Shown | None) -> Shown:
+def _read(key: str, read: Callable[[], Any], kept: Shown | None, *, may_wait: bool) -> Shown:
     began = time.monotonic()
     try:
-        with overview.bounded(seconds=_GIVE_UP_S):
+        with overview.bounded(seconds=_PATIENCE_S if may_wait else _GIVE_UP_S):
             value = read()
-    except Exception:  # a tile fails alone, whatever broke: the page around it is what people need then
-        log.exception("tile_failed", tile=key)
+    except (
+        Exception
+    ) as problem:  # a tile fails alone, whatever broke: the page around it is what people need then
         cache.set(f"{key}-slow", True, timeout=_LATER_S)
+        if may_wait and isinstance(problem.__cause__, QueryCanceled):
+            return kept or Shown(later=True)
+        log.exception("tile_failed", tile=key)
         return Shown(kept.value, kept.at, failed=True) if kept else Shown(failed=True)
     took_s = time.monotonic() - began
     if took_s > _SLOW_S:

@@ -14,6 +14,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
+from console import tiles
 from console.tiles import Shown
 from retrieval import drafts
 from tests import example_runs, factories
@@ -260,6 +261,16 @@ def test_a_slow_tile_comes_after_the_page(operator: Client) -> None:
     assert "load, every" in costs
     assert "skeleton" in costs
     assert "skeleton" not in operator.get("/overview/costs/", headers=FRAGMENT).content.decode()
+
+
+def test_a_page_does_not_wait_for_a_slow_statement(db: None) -> None:
+    def slow() -> None:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_sleep(0.7)")
+
+    assert tiles.show("slow", slow, fresh_s=9, may_wait=True).later
+    assert not tiles.show("slow", slow, fresh_s=9, may_wait=False).later  # its own request waits
+    assert not tiles.show("slow", slow, fresh_s=9, may_wait=True).later  # and what it brought is kept
 
 
 def test_number_of_queries(operator: Client, django_assert_num_queries: DjangoAssertNumQueries) -> None:
