@@ -60,9 +60,6 @@ PAGES = {
     "search": "/search/?q=docs",
     "search, nothing typed": "/search/",
     "shortcuts": "/shortcuts/",
-}
-# Pages that only admins may open.
-ADMIN_PAGES = {
     "members": "/settings/members/",
     "tokens": "/settings/tokens/",
     "style": "/style/",
