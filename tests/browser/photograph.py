@@ -58,7 +58,7 @@ def _arguments() -> argparse.Namespace:
 
 
 def _chosen(names: list[str]) -> dict[str, str]:
-    known = {**pages.PAGES, **pages.ADMIN_PAGES}
+    known = pages.PAGES
     found = {name: known.get(name, name) for name in names} or known
     return {re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-"): path for name, path in found.items()}
 
