@@ -228,7 +228,7 @@ def test_switching_a_member_off_can_be_undone_from_the_toast(admin: Page, addres
     admin.get_by_role("button", name="Undo").click()
     expect(admin.locator("#toasts")).to_contain_text("otto can sign in again.")
     admin.get_by_label("Role of otto").select_option("editor")
-    admin.get_by_role("button", name="Set").click()
+    admin.get_by_role("button", name="Set", exact=True).click()
     expect(admin.locator("#toasts")).to_contain_text("otto is editor now.")
 
 
