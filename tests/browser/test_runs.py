@@ -17,6 +17,7 @@ def test_signing_in_and_out(clean: Page, address: str, transactional_db: None) -
     clean.get_by_label("Password").fill(factories.PASSWORD)
     clean.get_by_role("button", name="Sign in").click()
     clean.wait_for_url("**/runs/?state=failed")
+    clean.get_by_role("button", name="settings and signing out").click()
     clean.get_by_role("button", name="Sign out").click()
     clean.wait_for_url("**/sign-in/")
 
