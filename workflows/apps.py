@@ -3,3 +3,9 @@ from django.apps import AppConfig
 
 class WorkflowsConfig(AppConfig):
     name = "workflows"
+
+    def ready(self) -> None:
+        """Make known to the engine what lies above it: models can be imported only now."""
+        from workflows.bulk import carrying
+
+        carrying.register()

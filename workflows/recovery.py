@@ -44,8 +44,10 @@ class Reopened:
     settling: bool = False
 
 
-def retry(run_id: str, *, actor: Actor, reason: str = "") -> Run:
+def retry(run_id: str, *, actor: Actor, reason: str = "", audited: bool = True) -> Run:
     """Continue a failed or cancelled run from its failed steps, on its own release and snapshots.
+
+    `audited=False`: the caller's own audit entry speaks for many runs.
 
     Raises:
         UnknownObject: no such run.
@@ -71,8 +73,10 @@ def retry(run_id: str, *, actor: Actor, reason: str = "") -> Run:
         _lead_on(run, actor=actor, reason=why, steps=[r.step.path for r in reopened if r.state == "ready"])
         for each in reopened:
             _write(run, each)
-        audit.record(actor, "run.retry", "run", run_id, reason=why)
-    dispatch.ring([each.step.pk for each in reopened if each.state == "ready"])
+        if audited:
+            audit.record(actor, "run.retry", "run", run_id, reason=why)
+        ready = [each.step.pk for each in reopened if each.state == "ready"]
+        transaction.on_commit(lambda: dispatch.ring(ready), robust=True)
     return runs.get(run_id)
 
 

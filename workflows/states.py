@@ -56,6 +56,17 @@ ATTEMPT: Final[Moves] = _moves(
     }
 )
 
+# An action on many runs. `waiting`: until it can no longer be undone.
+BULK: Final[Moves] = _moves(
+    {
+        "waiting": "running stopped",
+        "running": "paused stopped finished",
+        "paused": "running stopped",
+        "stopped": "",
+        "finished": "",
+    }
+)
+
 RUN_ENDED: Final = frozenset({"succeeded", "failed", "cancelled"})
 RUN_ACTIVE: Final = frozenset({"queued", "running", "waiting"})
 # A need in one of these states counts as done for its successors.
@@ -78,7 +89,7 @@ def sources(table: Moves, *, target: str) -> frozenset[str]:
 def as_markdown() -> str:
     """Return the page docs/states.md, which a check holds against these tables."""
     parts = [HEAD]
-    for title, table in (("Run", RUN), ("Step run", STEP), ("Attempt", ATTEMPT)):
+    for title, table in (("Run", RUN), ("Step run", STEP), ("Attempt", ATTEMPT), ("Bulk action", BULK)):
         parts += [f"## {title}\n", "| state | may become |\n|---|---|"]
         parts += [
             f"| {state} | {', '.join(sorted(targets)) or 'nothing: it is final'} |"

@@ -1,6 +1,7 @@
 """Functions of the product's own workflows, called by their `tool` steps inside the worker.
 
-Each is safe to repeat: a worker may die in the middle of it. May not start or change runs.
+Each is safe to repeat: a worker may die in the middle of it. Those here may not start or change runs; modules
+above the engine whose functions do register them.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from retrieval.models import Corpus, Snapshot
 from workflows import curation
 from workflows.builtin import uploads
 from workflows.engine.outcomes import StepFailure
+from workflows.errors import WorkflowError
 from workflows.models import Run
 
 Json = Any
@@ -29,14 +31,18 @@ class Here:
     """What a function may know of where it runs. `embed(model, texts)` gives `(n, dim) float32`."""
 
     run: str
+    cancelled: Callable[[], bool]
     embed: Callable[[str, Sequence[str]], NDArray[np.float32]]
+
+
+Function = Callable[[Mapping[str, Json], Here], Json]
 
 
 def call(name: str, arguments: Mapping[str, Json], here: Here) -> Json:
     """Call a function by name. Raises: StepFailure."""
     try:
         return FUNCTIONS[name](arguments, here)
-    except RetrievalError as error:
+    except (RetrievalError, WorkflowError) as error:
         raise StepFailure(error.message, error_class=error.code) from error
 
 
@@ -114,7 +120,12 @@ def ingest_publish(arguments: Mapping[str, Json], here: Here) -> Json:
     return {"summary": f"Snapshot {head}: {told or 'nothing to do'}", "snapshot": head, **counts}
 
 
-FUNCTIONS: Final[Mapping[str, Callable[[Mapping[str, Json], Here], Json]]] = {
+def register(name: str, function: Function) -> None:
+    """Make a function of a module above the engine known to built-in tools."""
+    FUNCTIONS[name] = function
+
+
+FUNCTIONS: Final[dict[str, Function]] = {
     "ingest_open": ingest_open,
     "ingest_add": ingest_add,
     "ingest_publish": ingest_publish,

@@ -173,7 +173,8 @@ class LivePort:
         """Call a function of the product itself: only its own workflows can name one."""
         name = str(tool.python).removeprefix(reserved.FUNCTION)
         try:
-            return functions.call(name, arguments, functions.Here(run=self.claim.run, embed=self.embed))
+            here = functions.Here(run=self.claim.run, cancelled=self.cancelled, embed=self.embed)
+            return functions.call(name, arguments, here)
         finally:
             connection.close()
 

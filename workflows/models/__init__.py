@@ -1,6 +1,7 @@
 """The tables of definitions, releases, runs and their journal."""
 
 from workflows.models.audit import AuditEntry
+from workflows.models.bulk import BulkAction, BulkItem
 from workflows.models.definitions import Definition, DefinitionVersion
 from workflows.models.journal import Call, JournalEvent, Lineage, Payload
 from workflows.models.releases import Deployment, Environment, Release
@@ -11,6 +12,8 @@ from workflows.models.workers import ClockLease, Worker
 __all__ = [
     "Attempt",
     "AuditEntry",
+    "BulkAction",
+    "BulkItem",
     "Call",
     "ClockLease",
     "Definition",

@@ -1,0 +1,226 @@
+"""The dry run of a bulk action: how many runs it applies to, which are left out and why. Changes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, Final, Literal
+
+from django.db.models import Case, CharField, Count, Exists, Min, OuterRef, Q, QuerySet, Sum, Value, When
+from django.db.models.fields.json import KeyTextTransform
+
+from workflows import states
+from workflows.bulk import selections
+from workflows.bulk.selections import Selection
+from workflows.errors import Invalid
+from workflows.models import Run, StepRun
+from workflows.queries import run_list
+
+Json = Any
+Action = Literal["retry", "cancel"]
+# The built-in workflow that carries bulk actions out; its own runs are never part of one.
+CARRIER: Final = "interlock-bulk"
+MAX_RUNS: Final = 100_000
+SAMPLE: Final = 5
+_GROUPS: Final = 20
+_RETRIED: Final = ("failed", "cancelled")
+
+# Why a run is left out: said of one, and of several.
+WHY: Final[Mapping[str, tuple[str, str]]] = {
+    "succeeded": ("succeeded: nothing to retry", "succeeded: nothing to retry"),
+    "unknown": (
+        "has a step whose outcome is unknown: settle it first",
+        "have a step whose outcome is unknown: settle it first",
+    ),
+    "going": ("is still going on: nothing to retry yet", "are still going on: nothing to retry yet"),
+    "deadline": (
+        "is past its deadline, which a retry would meet again: start it again instead",
+        "are past their deadline, which a retry would meet again: start them again instead",
+    ),
+    "cancelled": ("was cancelled on purpose", "were cancelled on purpose"),
+    "output": (
+        "has no failed step: its output expression failed, which a retry does not mend",
+        "have no failed step: their output expression failed, which a retry does not mend",
+    ),
+    "ended": ("has ended: nothing to cancel", "have ended: nothing to cancel"),
+    "stopping": ("is being cancelled already", "are being cancelled already"),
+    "carrier": (
+        "carries out a bulk action: stop it on its own page",
+        "carry out bulk actions: stop them on their own pages",
+    ),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """What would be done, to which runs, as they were at `frozen_at`."""
+
+    action: Action
+    selection: Selection
+    frozen_at: datetime
+    with_cancelled: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Excluded:
+    """Runs that are left out for one reason; `examples` are some of their ids."""
+
+    verdict: str
+    count: int
+    examples: tuple[str, ...] = ()
+
+    @property
+    def text(self) -> str:
+        """Why, to be read after the count."""
+        return WHY[self.verdict][self.count != 1]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ErrorGroup:
+    """Runs that failed alike: the same class of error at the same step."""
+
+    error_class: str
+    step: str
+    message: str
+    count: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preview:
+    """What a bulk action would do. `cost_usd`: what the steps that run again cost the last time, where known."""
+
+    asked: Asked
+    matched: int
+    applies: int
+    excluded: tuple[Excluded, ...]
+    groups: tuple[ErrorGroup, ...]
+    sample: tuple[Run, ...]
+    cost_usd: Decimal | None
+
+
+def preview(asked: Asked) -> Preview:
+    """Count exactly what would happen.
+
+    Raises:
+        Invalid: more runs match than one action may hold.
+    """
+    verdicts = _counted(asked)
+    chosen = applying(asked)
+    excluded = (
+        Excluded(verdict=verdict, count=count) for verdict, count in verdicts.items() if verdict != "applies"
+    )
+    return Preview(
+        asked=asked,
+        matched=sum(verdicts.values()),
+        applies=verdicts.get("applies", 0),
+        excluded=tuple(
+            _with_examples(each, asked) for each in sorted(excluded, key=lambda each: -each.count)
+        ),
+        groups=_groups(chosen) if asked.action == "retry" else (),
+        sample=tuple(chosen.order_by("-created_at", "-id")[:SAMPLE]),
+        cost_usd=_cost(chosen) if asked.action == "retry" else None,
+    )
+
+
+def counts(selection: Selection, *, frozen_at: datetime) -> dict[str, int]:
+    """Return how many runs are meant, and to how many each action applies. Raises: Invalid."""
+    retry = _counted(Asked(action="retry", selection=selection, frozen_at=frozen_at))
+    cancel = _counted(Asked(action="cancel", selection=selection, frozen_at=frozen_at))
+    return {
+        "matched": sum(retry.values()),
+        "retry": retry.get("applies", 0) or retry.get("cancelled", 0),
+        "cancel": cancel.get("applies", 0),
+    }
+
+
+def settled(asked: Asked) -> Asked:
+    """Take cancelled runs in where nothing else is there to be retried: then they are what is meant."""
+    if asked.action != "retry" or asked.with_cancelled:
+        return asked
+    found = _counted(asked)
+    only = not found.get("applies", 0) and bool(found.get("cancelled", 0))
+    return replace(asked, with_cancelled=only)
+
+
+def applying(asked: Asked) -> QuerySet[Run]:
+    """Return the runs that the action applies to, unordered."""
+    return _judged(asked).filter(verdict="applies")
+
+
+def _counted(asked: Asked) -> dict[str, int]:
+    meant = selections.runs_of(asked.selection, frozen_at=asked.frozen_at)
+    if meant.order_by()[: MAX_RUNS + 1].count() > MAX_RUNS:
+        raise Invalid(
+            f"More than {MAX_RUNS:,} runs match; one bulk action takes at most so many. Narrow the filter, by time say.",
+            code="too_many_runs",
+        )
+    found = _judged(asked).order_by().values("verdict").annotate(count=Count("pk"))
+    return {row["verdict"]: row["count"] for row in found}
+
+
+def _judged(asked: Asked) -> QuerySet[Any]:
+    """Say of each run whether the action applies to it, or why not."""
+    meant = selections.runs_of(asked.selection, frozen_at=asked.frozen_at)
+    cases = _retry_cases(asked) if asked.action == "retry" else _CANCEL_CASES
+    return meant.annotate(verdict=Case(*cases, default=Value("applies"), output_field=CharField()))
+
+
+def _retry_cases(asked: Asked) -> list[When]:
+    steps = StepRun.objects.filter(run_id=OuterRef("pk"), superseded=False, state__in=_RETRIED)
+    cases = [
+        When(workflow=CARRIER, then=Value("carrier")),
+        When(state="succeeded", then=Value("succeeded")),
+        When(pk__in=run_list.unknown_runs(), then=Value("unknown")),
+        When(~Q(state__in=_RETRIED) | Q(ended_at__gt=asked.frozen_at), then=Value("going")),
+        When(deadline_at__lte=asked.frozen_at, then=Value("deadline")),
+    ]
+    if not asked.with_cancelled:
+        cases.append(When(state="cancelled", then=Value("cancelled")))
+    return [*cases, When(~Exists(steps), then=Value("output"))]
+
+
+_CANCEL_CASES: Final = [
+    When(workflow=CARRIER, then=Value("carrier")),
+    When(state__in=states.RUN_ENDED, then=Value("ended")),
+    When(stopping="cancelled", then=Value("stopping")),
+]
+
+
+def _with_examples(each: Excluded, asked: Asked) -> Excluded:
+    """Name some of the runs that somebody has to do something about."""
+    if each.verdict not in ("unknown", "carrier"):
+        return each
+    found = _judged(asked).filter(verdict=each.verdict).order_by("-created_at", "-id")
+    return replace(each, examples=tuple(found.values_list("pk", flat=True)[:SAMPLE]))
+
+
+def _groups(chosen: QuerySet[Run]) -> tuple[ErrorGroup, ...]:
+    """Group failures by class and step, the largest first."""
+    parts = {name: KeyTextTransform(name, "error") for name in ("class", "step", "message")}
+    rows = (
+        chosen.order_by()
+        .annotate(error_class=parts["class"], error_step=parts["step"])
+        .values("error_class", "error_step")
+        .annotate(count=Count("pk"), told=Min(parts["message"]))
+        .order_by("-count", "error_class", "error_step")[:_GROUPS]
+    )
+    return tuple(
+        ErrorGroup(
+            error_class=row["error_class"] or "",
+            step=row["error_step"] or "",
+            message=row["told"] or "",
+            count=row["count"],
+        )
+        for row in rows
+    )
+
+
+def _cost(chosen: QuerySet[Run]) -> Decimal | None:
+    """Sum what the steps that run again cost before; None where nothing is known."""
+    steps = StepRun.objects.filter(
+        run_id__in=chosen.order_by().values("pk"), superseded=False, state__in=_RETRIED
+    )
+    total: Decimal | None = steps.aggregate(spent=Sum("cost_usd"))["spent"]
+    return total
