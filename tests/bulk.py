@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
+from django.db import connection
+from django.db.models import Model
 from django.utils import timezone
 
-from tests import engine, factories
+from tests import engine
 from workflows.bulk import actions, previews, selections
 from workflows.engine import bundle
 from workflows.models import BulkAction, Run, StepRun
@@ -61,56 +62,41 @@ def mend() -> None:
     bundle.forget_providers()
 
 
-def many_failed(count: int, *, state: str = "failed", ago_s: float = 3600) -> None:
-    """Add a lot of failed runs of the workflow `asking`, which are written and never ran."""
-    engine.deploy(ASKING, others=DOWN + "---" + OTHERS)
-    release = factories.Release.objects.get(workflow="asking")
-    key, start = factories.payload({"text": "hello"}), timezone.now() - timedelta(seconds=ago_s)
-    error = {"class": "auth", "message": "401: no such key", "step": "ask"}
-    runs = [_failed(number, release, key, start, state=state, error=error) for number in range(count)]
-    Run.objects.bulk_create(runs, batch_size=2000)
-    StepRun.objects.bulk_create([step for run in runs for step in _steps(run, key, error)], batch_size=2000)
-
-
-def _failed(number: int, release: Any, key: bytes, start: datetime, *, state: str, error: Any) -> Run:
-    created = start + timedelta(milliseconds=100 * number)
-    return Run(
-        id=f"r_f{number:012d}",
-        workflow="asking",
-        environment_id="production",
-        release=release,
-        state=state,
-        title=f"Question {number:05d}",
-        trigger="api",
-        created_by="token:load",
-        input_hash=key,
-        events=1,
-        created_at=created,
-        started_at=created,
-        ended_at=created + timedelta(seconds=2),
-        error=error if state == "failed" else None,
+def many_failed(count: int, *, ago_s: float = 3600) -> None:
+    """Multiply one failed run of the workflow `asking`: these are written and never ran."""
+    [first] = outage(1)
+    start = timezone.now() - timedelta(seconds=ago_s)
+    Run.objects.filter(pk=first.pk).update(created_at=start, started_at=start, ended_at=start)
+    number = "'r_f' || lpad(n::text, 12, '0')"
+    _multiply(
+        Run,
+        count,
+        of=first.pk,
+        id=number,
+        title="'Question ' || lpad(n::text, 5, '0')",
+        created_at="created_at + n * interval '100 milliseconds'",
+        idempotency_key="NULL",
     )
+    _multiply(StepRun, count, of=first.pk, id=f"nextval('{_SEQUENCE}')", run_id=number)
+    Run.objects.filter(pk=first.pk).delete()
 
 
-def _steps(run: Run, key: bytes, error: Any) -> Sequence[StepRun]:
-    told = {"class": error["class"], "message": error["message"]}
-    rows = (("before", "set", "succeeded", None), ("ask", "prompt", run.state, told))
-    return [
-        StepRun(
-            run=run,
-            path=path,
-            step_id=path,
-            kind=kind,
-            ordinal=ordinal,
-            state=state,
-            error=problem,
-            output_hash=key,
-            attempts_made=1,
-            events=0,
-            ended_at=run.ended_at,
+_SEQUENCE = "workflows_steprun_id_seq"
+
+
+def _multiply(model: type[Model], count: int, *, of: str, **changed: str) -> None:
+    """Insert `count` copies of the rows of a run, with some columns computed from `n`."""
+    columns = [field.column for field in model._meta.concrete_fields]
+    values = ", ".join(changed.get(column, f'"{column}"') for column in columns)
+    names = ", ".join(f'"{column}"' for column in columns)
+    key = "id" if model is Run else "run_id"
+    table = model._meta.db_table
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"INSERT INTO {table} ({names}) SELECT {values} FROM {table}, generate_series(0, %s) n "  # noqa: S608
+            f"WHERE {table}.{key} = %s",
+            [count - 1, of],
         )
-        for ordinal, (path, kind, state, problem) in enumerate(rows)
-    ]
 
 
 def asked(action: previews.Action = "retry", *, selection: Any = None, **more: Any) -> previews.Asked:

@@ -1,3 +1,5 @@
+from importlib import import_module
+
 from django.apps import AppConfig
 
 
@@ -5,7 +7,5 @@ class WorkflowsConfig(AppConfig):
     name = "workflows"
 
     def ready(self) -> None:
-        """Make known to the engine what lies above it: models can be imported only now."""
-        from workflows.bulk import carrying
-
-        carrying.register()
+        """Make known to the engine what lies above it; models can be imported only now."""
+        import_module("workflows.bulk.carrying").register()

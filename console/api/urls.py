@@ -4,6 +4,7 @@ from django.urls import path, re_path
 
 from console.api import (
     apply,
+    bulk,
     calls,
     corpora,
     definitions,
@@ -19,6 +20,11 @@ from console.api import (
 
 urlpatterns = [
     path("runs", runs.Runs.as_view()),
+    path("runs/bulk", bulk.BulkActions.as_view()),
+    path("bulk/<str:bulk_id>", bulk.OneBulkAction.as_view()),
+    path("bulk/<str:bulk_id>/pause", bulk.PauseBulkAction.as_view()),
+    path("bulk/<str:bulk_id>/resume", bulk.ResumeBulkAction.as_view()),
+    path("bulk/<str:bulk_id>/stop", bulk.StopBulkAction.as_view()),
     path("runs/<str:run_id>", runs.OneRun.as_view()),
     path("runs/<str:run_id>/steps", steps.Steps.as_view()),
     path("runs/<str:run_id>/journal", journal.Journal.as_view()),

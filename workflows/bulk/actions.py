@@ -21,7 +21,7 @@ from workflows.bulk.previews import CARRIER, Asked
 from workflows.engine import dispatch
 from workflows.errors import Conflict, Invalid, UnknownObject
 from workflows.identifiers import new_bulk_id
-from workflows.models import BulkAction, BulkItem, StepRun
+from workflows.models import BulkAction, BulkItem
 from workflows.payloads import clean_text
 
 Json = Any
@@ -201,7 +201,7 @@ def _carrier(action: BulkAction, *, actor: Actor) -> str:
 
 def _ring(action: BulkAction) -> None:
     """Ring once more: the first time was inside the transaction, where nobody could see the rows yet."""
-    ready = StepRun.objects.filter(run_id=action.run_id, state="ready")
+    ready = runs.get(action.run_id).steps.filter(state="ready")
     dispatch.ring(list(ready.values_list("pk", flat=True)))
 
 
@@ -274,6 +274,13 @@ def is_interrupted(action: BulkAction) -> bool:
     if action.state not in ("waiting", "running"):
         return False
     return bool(runs.get(action.run_id).ended_at)
+
+
+def begin(action: BulkAction, *, run_id: str) -> bool:
+    """Say whether this carrier may begin, or go on: nobody has stopped the action, and no other carries it."""
+    mine = BulkAction.objects.filter(pk=action.pk, run_id=run_id)
+    mine.filter(state="waiting").update(state="running")
+    return mine.filter(state="running").exists()
 
 
 def stop_by_itself(action: BulkAction, *, note: str) -> None:

@@ -48,8 +48,7 @@ def bulk_open(arguments: Mapping[str, Json], here: Here) -> Json:
     if left_s > 0:
         connection.close()
         time.sleep(min(left_s, actions.UNDO_S))
-    BulkAction.objects.filter(pk=action.pk, state="waiting", run_id=here.run).update(state="running")
-    if not BulkAction.objects.filter(pk=action.pk, state="running", run_id=here.run).exists():
+    if not actions.begin(action, run_id=here.run):
         return {"portions": []}
     pending = BulkItem.objects.filter(bulk=action, outcome="pending").count()
     return {"portions": list(range(math.ceil(pending / _size(action))))}

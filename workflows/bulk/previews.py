@@ -153,7 +153,7 @@ def _counted(asked: Asked) -> dict[str, int]:
     meant = selections.runs_of(asked.selection, frozen_at=asked.frozen_at)
     if meant.order_by()[: MAX_RUNS + 1].count() > MAX_RUNS:
         raise Invalid(
-            f"More than {MAX_RUNS:,} runs match; one bulk action takes at most so many. Narrow the filter, by time say.",
+            f"More than {MAX_RUNS:,} runs match, which is the most for one action. Narrow the filter, by time say.",
             code="too_many_runs",
         )
     found = _judged(asked).order_by().values("verdict").annotate(count=Count("pk"))

@@ -6,51 +6,79 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('workflows', '0006_no_constraint_on_parent'),
+        ("workflows", "0006_no_constraint_on_parent"),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='BulkAction',
+            name="BulkAction",
             fields=[
-                ('id', models.CharField(max_length=20, primary_key=True, serialize=False)),
-                ('action', models.CharField(max_length=10)),
-                ('selection', models.JSONField()),
-                ('frozen_at', models.DateTimeField()),
-                ('options', models.JSONField(default=dict)),
-                ('preview', models.JSONField(default=dict)),
-                ('total', models.PositiveIntegerField()),
-                ('state', models.CharField(max_length=10)),
-                ('note', models.TextField(blank=True, default='')),
-                ('reason', models.TextField()),
-                ('created_by', models.CharField(max_length=200)),
-                ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
-                ('starts_at', models.DateTimeField()),
-                ('ended_at', models.DateTimeField(null=True)),
-                ('run_id', models.CharField(blank=True, default='', max_length=20)),
-                ('idempotency_key', models.CharField(max_length=255, null=True, unique=True)),
-                ('request_hash', models.BinaryField(null=True)),
+                ("id", models.CharField(max_length=20, primary_key=True, serialize=False)),
+                ("action", models.CharField(max_length=10)),
+                ("selection", models.JSONField()),
+                ("frozen_at", models.DateTimeField()),
+                ("options", models.JSONField(default=dict)),
+                ("preview", models.JSONField(default=dict)),
+                ("total", models.PositiveIntegerField()),
+                ("state", models.CharField(max_length=10)),
+                ("note", models.TextField(blank=True, default="")),
+                ("reason", models.TextField()),
+                ("created_by", models.CharField(max_length=200)),
+                ("created_at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                ("starts_at", models.DateTimeField()),
+                ("ended_at", models.DateTimeField(null=True)),
+                ("run_id", models.CharField(blank=True, default="", max_length=20)),
+                ("idempotency_key", models.CharField(max_length=255, null=True, unique=True)),
+                ("request_hash", models.BinaryField(null=True)),
             ],
             options={
-                'indexes': [models.Index(fields=['-created_at', '-id'], name='bulk_newest')],
-                'constraints': [models.CheckConstraint(condition=models.Q(('state__in', ['waiting', 'running', 'paused', 'stopped', 'finished'])), name='bulk_state_known'), models.CheckConstraint(condition=models.Q(('action__in', ('retry', 'cancel'))), name='bulk_action_known')],
+                "indexes": [models.Index(fields=["-created_at", "-id"], name="bulk_newest")],
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("state__in", ["waiting", "running", "paused", "stopped", "finished"])
+                        ),
+                        name="bulk_state_known",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("action__in", ("retry", "cancel"))), name="bulk_action_known"
+                    ),
+                ],
             },
         ),
         migrations.CreateModel(
-            name='BulkItem',
+            name="BulkItem",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('run_id', models.CharField(max_length=20)),
-                ('outcome', models.CharField(default='pending', max_length=10)),
-                ('reason', models.TextField(blank=True, default='')),
-                ('at', models.DateTimeField(null=True)),
-                ('bulk', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='items', to='workflows.bulkaction')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("run_id", models.CharField(max_length=20)),
+                ("outcome", models.CharField(default="pending", max_length=10)),
+                ("reason", models.TextField(blank=True, default="")),
+                ("at", models.DateTimeField(null=True)),
+                (
+                    "bulk",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="items",
+                        to="workflows.bulkaction",
+                    ),
+                ),
             ],
             options={
-                'indexes': [models.Index(fields=['bulk', 'outcome', 'id'], name='bulk_items')],
-                'constraints': [models.UniqueConstraint(fields=('bulk', 'run_id'), name='bulk_item_once'), models.CheckConstraint(condition=models.Q(('outcome__in', ('pending', 'done', 'refused'))), name='bulk_outcome_known')],
+                "indexes": [models.Index(fields=["bulk", "outcome", "id"], name="bulk_items")],
+                "constraints": [
+                    models.UniqueConstraint(fields=("bulk", "run_id"), name="bulk_item_once"),
+                    models.CheckConstraint(
+                        condition=models.Q(("outcome__in", ("pending", "done", "refused"))),
+                        name="bulk_outcome_known",
+                    ),
+                ],
             },
         ),
     ]
