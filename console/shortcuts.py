@@ -46,6 +46,8 @@ LISTS: Final = Group(
     (
         Shortcut(("j", "k"), "Next row, row before"),
         Shortcut(("o", "Enter"), "Open the row"),
+        Shortcut(("x", "X"), "Select the run, or all from the last one to here"),
+        Shortcut(("r",), "Retry the selected runs…"),
     ),
 )
 RUN: Final = Group(

@@ -5,6 +5,8 @@ from django.urls import URLPattern, URLResolver, include, path, re_path
 from console.api import health, schema
 from console.views import (
     audit,
+    bulk,
+    bulk_new,
     corpora,
     corpus_documents,
     corpus_snapshots,
@@ -41,6 +43,13 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("sign-out/", session.sign_out, name="sign-out"),
     path("appearance/", session.appearance, name="appearance"),
     path("runs/", runs.index, name="runs"),
+    path("runs/bulk/", bulk.index, name="bulk-list"),
+    path("runs/bulk/new/", bulk_new.new, name="bulk-new"),
+    path("runs/bulk/counts/", bulk_new.counts, name="bulk-counts"),
+    path("runs/bulk/<str:bulk_id>/", bulk.detail, name="bulk"),
+    path("runs/bulk/<str:bulk_id>/pause/", bulk.pause, name="bulk-pause"),
+    path("runs/bulk/<str:bulk_id>/resume/", bulk.resume, name="bulk-resume"),
+    path("runs/bulk/<str:bulk_id>/stop/", bulk.stop, name="bulk-stop"),
     path("runs/<str:run_id>/", run.detail, name="run"),
     path("runs/<str:run_id>/rows/", run.rows, name="run-rows"),
     path("runs/<str:run_id>/step/", step.detail, name="run-step"),

@@ -50,7 +50,8 @@ def outage(count: int) -> list[Run]:
     engine.deploy(ASKING, others=DOWN + "---" + OTHERS)
     made = [engine.start("asking", text=f"question {number}") for number in range(count)]
     engine.drain()
-    for run in made:
+    for number, run in enumerate(made):
+        Run.objects.filter(pk=run.pk).update(title=f"Outage question {number}")
         run.refresh_from_db()
         assert run.state == "failed", run.state
     return made
@@ -87,7 +88,7 @@ _SEQUENCE = "workflows_steprun_id_seq"
 def _multiply(model: type[Model], count: int, *, of: str, **changed: str) -> None:
     """Insert `count` copies of the rows of a run, with some columns computed from `n`."""
     columns = [field.column for field in model._meta.concrete_fields]
-    values = ", ".join(changed.get(column, f'"{column}"') for column in columns)
+    values = ", ".join(changed.get(str(column), f'"{column}"') for column in columns)
     names = ", ".join(f'"{column}"' for column in columns)
     key = "id" if model is Run else "run_id"
     table = model._meta.db_table

@@ -39,6 +39,14 @@ STATES = {
     "new": Look("Not published", "circle-dashed", "idle"),
     "processed": Look("Processed", "circle-check", "ok"),
     "removed": Look("Removed", "circle-slash", "idle"),
+    # Of bulk actions, and of what they did to a run.
+    "starting": Look("Starting", "hourglass", "wait"),
+    "stopped": Look("Stopped", "circle-slash", "idle"),
+    "finished": Look("Finished", "circle-check", "ok"),
+    "halted": Look("Interrupted", "octagon-alert", "bad"),
+    "refused": Look("Refused", "ban", "retry"),
+    "going": Look("Going on", "loader", "run"),
+    "gone": Look("Deleted", "trash-2", "idle"),
     "stuck": Look("Stuck", "octagon-alert", "bad"),
 }
 
@@ -94,4 +102,14 @@ def state(name: str, *, compact: bool = False) -> SafeString:
         )
     return format_html(
         '<span class="state tone-{}">{}<span>{}</span></span>', look.tone, icon(look.icon, spin), look.word
+    )
+
+
+@lru_cache(maxsize=256)
+def state_as(name: str, word: str) -> SafeString:
+    """Draw a state's icon with another word."""
+    look = state_look(name)
+    spin = "spin" if look.icon == "loader" else ""
+    return format_html(
+        '<span class="state tone-{}">{}<span>{}</span></span>', look.tone, icon(look.icon, spin), word
     )

@@ -29,6 +29,12 @@ def state(name: str, compact: bool = False) -> SafeString:
     return looks.state(name, compact=compact)
 
 
+@register.simple_tag
+def state_as(name: str, word: str) -> SafeString:
+    """Draw a state with another word than its own, where the page knows a better one."""
+    return looks.state_as(name, word)
+
+
 @register.filter
 def state_word(name: str) -> str:
     """Name a state as people read it."""

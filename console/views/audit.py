@@ -21,6 +21,7 @@ _OFFERS_EVERY_S: Final = 300
 # Kinds of objects that have a page: its route, and what of the id it is called by.
 _ROUTES: Final = {
     "run": "run",
+    "bulk": "bulk",
     "Workflow": "workflow",
     "Prompt": "prompt",
     "Corpus": "corpus",

@@ -9,7 +9,7 @@ from django.utils import timezone
 from console.api import tokens
 from console.models import User
 from retrieval import drafts
-from tests import example_runs, factories
+from tests import example_bulk, example_runs, factories
 from tests.db.retrieval import fixtures
 from workflows import audit
 from workflows.actor import Actor
@@ -34,6 +34,13 @@ PAGES = {
     "cancel": "/runs/r_0000000000003/cancel/",
     "retry": "/runs/r_0000000000002/retry/",
     "settle": "/runs/r_0000000000004/resolve/?step=notify",
+    "bulk, preview": "/runs/bulk/new/?bulk=retry&matching=1&range=all",
+    "bulk, preview of cancel": "/runs/bulk/new/?bulk=cancel&pick=r_0000000000003&pick=r_0000000000001",
+    "bulk, nothing": "/runs/bulk/new/?bulk=retry",
+    "bulk actions": "/runs/bulk/",
+    "bulk, running": "/runs/bulk/b_0000000000001/",
+    "bulk, stopped": "/runs/bulk/b_0000000000002/",
+    "bulk, refused": "/runs/bulk/b_0000000000002/?outcome=refused",
     "workflows": "/workflows/",
     "workflow": "/workflows/docs-assistant/",
     "start": "/workflows/docs-assistant/start/",
@@ -99,6 +106,7 @@ def fill() -> None:
     example_runs.unknown_run(number=4)
     example_runs.map_run(30, failed=[4], number=5)
     factories.many_runs(240, states=(*["succeeded"] * 11, "failed", "cancelled"))
+    example_bulk.fill()
     people()
     _corpora()
 

@@ -7,7 +7,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("workflows", "0006_no_constraint_on_parent"),
+        ("workflows", "0007_audit_indexes"),
     ]
 
     operations = [

@@ -73,6 +73,7 @@ def test_runs_that_came_later_are_not_touched() -> None:
 
 def test_a_run_that_failed_after_the_moment_is_not_retried() -> None:
     [failed] = bulk.outage(1)
+    assert failed.ended_at is not None
     frozen = replace(bulk.asked(), frozen_at=failed.ended_at - timedelta(milliseconds=1))
     assert previews.preview(frozen).applies == 0
 

@@ -41,3 +41,6 @@ on("change", ({ target }) => {
 onClick("[data-copy]", (element) => copy(element.dataset.copy, element.dataset.copied ?? `Copied ${element.dataset.copy}`));
 onClick("[data-copy-from='previous']", (button) => copy(button.previousElementSibling.textContent, "Copied"));
 onClick("[data-copy-link]", () => copy(location.href, "Link copied"));
+
+/* The field that a page is about; on a phone the keyboard would cover what has to be read first. */
+if (!isPhone()) one("[data-focus]")?.focus({ preventScroll: true });

@@ -1,0 +1,136 @@
+"""What a page on bulk actions asks for, from the address and from the form. Shape only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Final
+from urllib.parse import urlencode
+
+from django.http import QueryDict
+from django.utils.dateparse import parse_datetime
+
+from console.forms import run_filter
+from workflows.bulk import actions, selections
+from workflows.bulk.previews import Action, Asked
+from workflows.bulk.selections import Matching, Rest, Selection
+
+# Names of our own in an address; the others are those of the list's filter.
+OWN: Final = ("bulk", "pick", "matching", "frozen", "of", "part", "cancelled")
+DEFAULT_SHARE: Final = 10
+
+
+@dataclass(frozen=True, kw_only=True)
+class Question:
+    """A bulk action as an address asks for it."""
+
+    asked: Asked
+    address: str  # the same question again, frozen at the same moment
+    list_address: str  # the list that it was asked from
+    chose_cancelled: bool  # whether it says what is to become of cancelled runs
+
+    def with_cancelled(self, wanted: bool) -> str:
+        """Write the address of the same question, with cancelled runs or without."""
+        asked = QueryDict(self.address, mutable=True)
+        asked["cancelled"] = "1" if wanted else "0"
+        return asked.urlencode()
+
+
+def read(query: QueryDict, *, now: datetime) -> Question | None:
+    """Read the address; None when it names no action. Raises: Invalid when it names no runs, or too many."""
+    action = query.get("bulk", "")
+    if action not in ("retry", "cancel"):
+        return None
+    frozen_at = _moment(query.get("frozen", ""), now=now)
+    address = query.copy()
+    address["frozen"] = frozen_at.isoformat()
+    for name in ("after", "before"):
+        address.pop(name, None)
+    return Question(
+        asked=Asked(
+            action=_ACTIONS[action],
+            selection=selection(query, now=frozen_at),
+            frozen_at=frozen_at,
+            with_cancelled=query.get("cancelled") == "1",
+        ),
+        address=address.urlencode(),
+        list_address=list_address(query),
+        chose_cancelled="cancelled" in query,
+    )
+
+
+_ACTIONS: Final[dict[str, Action]] = {"retry": "retry", "cancel": "cancel"}
+
+
+def selection(query: QueryDict, *, now: datetime) -> Selection:
+    """Read which runs are meant. Raises: Invalid."""
+    if query.get("matching"):
+        return Matching(run_filter.parse(query).filter(now))
+    of = query.get("of", "").replace("\0", "")[:20]
+    if of:
+        return Rest(of, "failed" if query.get("part", "") == "failed" else "pending")
+    return selections.picked(query.getlist("pick"))
+
+
+def list_address(query: QueryDict) -> str:
+    """Write the query string of the list of runs that an address belongs to."""
+    kept = [(name, value) for name, values in query.lists() if name not in OWN for value in values]
+    return f"?{urlencode(kept)}" if kept else ""
+
+
+def _moment(text: str, *, now: datetime) -> datetime:
+    """Read when the question was frozen; never in the future, and now where it does not say."""
+    try:
+        found = parse_datetime(text)
+    except ValueError:
+        found = None
+    return min(found, now) if found is not None and found.tzinfo is not None else now
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """What somebody typed into the form; `problems` by the field's name. Wrong input is kept as it was typed."""
+
+    reason: str = ""
+    rate: str = f"{actions.RETRY_RATE:g}"
+    stops: bool = True
+    share: str = str(DEFAULT_SHARE)
+    key: str = ""
+    expected: int | None = None
+    options: actions.Options = field(default_factory=actions.Options)
+    problems: dict[str, str] = field(default_factory=dict)
+
+
+def answer(posted: QueryDict, *, action: Action) -> Answer:
+    """Read the form."""
+    problems: dict[str, str] = {}
+    reason, rate, share = (posted.get(name, "").strip()[:1000] for name in ("reason", "rate", "share"))
+    if not reason:
+        problems["reason"] = "Say why: it goes to the audit log and into each run's history."
+    stops = action == "retry" and bool(posted.get("stops"))
+    pace = _number(rate, name="rate", low=actions.MIN_RATE, high=actions.MAX_RATE, problems=problems)
+    limit = _number(share, name="share", low=0, high=99, problems=problems) if stops else None
+    return Answer(
+        reason=reason,
+        rate=rate,
+        stops=stops,
+        share=share,
+        key=posted.get("key", "")[:64],
+        expected=int(shown) if (shown := posted.get("expected", "")).isdecimal() else None,
+        options=actions.Options(rate_per_s=pace, stop_above=limit / 100 if limit is not None else None),
+        problems=problems,
+    )
+
+
+def _number(text: str, *, name: str, low: float, high: float, problems: dict[str, str]) -> float | None:
+    """Read a number between bounds; empty is none."""
+    if not text:
+        return None
+    try:
+        value = float(text.replace(",", "."))
+    except ValueError:
+        value = float("nan")
+    if not low <= value <= high:
+        problems[name] = f"A number from {low:g} to {high:g} is expected, or nothing."
+        return None
+    return value

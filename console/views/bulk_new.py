@@ -1,0 +1,127 @@
+"""Asking for a bulk action: how many runs an action applies to, the preview of it, and its start."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+from django.contrib import messages
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
+from django.shortcuts import render
+from django.urls import reverse
+from django.utils import timezone
+
+from console import access, formats
+from console.access import requires
+from console.actors import actor_of
+from console.forms import bulk_form
+from console.forms.bulk_form import Answer, Question
+from workflows.bulk import actions, previews
+from workflows.bulk.previews import Preview
+from workflows.errors import Conflict, WorkflowError
+from workflows.queries import run_list
+
+DONE = {"retry": "retried", "cancel": "cancelled"}
+
+
+@requires("runs.view")
+def counts(request: HttpRequest) -> HttpResponse:
+    """Say to how many of the runs that a list's filter matches each action applies, as of now."""
+    now = timezone.now()
+    try:
+        found = previews.counts(bulk_form.selection(_matching(request), now=now), frozen_at=now)
+    except WorkflowError as problem:
+        return JsonResponse({"problem": problem.message}, status=422)
+    return JsonResponse({**found, "frozen": now.isoformat()}, headers={"Cache-Control": "no-store"})
+
+
+def _matching(request: HttpRequest) -> Any:
+    asked = request.GET.copy()
+    asked["matching"] = "1"
+    return asked
+
+
+@requires("runs.view")
+def new(request: HttpRequest) -> HttpResponse:
+    """Show what would happen, or start it."""
+    try:
+        question = bulk_form.read(request.GET, now=timezone.now())
+    except WorkflowError as problem:
+        return _nothing(request, problem.message, status=422)
+    if question is None:
+        raise Http404("This address names no action: select runs in the list, then retry or cancel them.")
+    access.check(request, f"runs.{question.asked.action}")
+    if request.method == "POST":
+        return _start(request, question)
+    if not question.chose_cancelled and previews.settled(question.asked).with_cancelled:
+        return HttpResponseRedirect("?" + question.with_cancelled(True))
+    return _show(request, question, Answer(key=uuid.uuid4().hex))
+
+
+def _start(request: HttpRequest, question: Question) -> HttpResponse:
+    typed = bulk_form.answer(request.POST, action=question.asked.action)
+    if typed.problems:
+        return _show(request, question, typed, status=422)
+    order = actions.Order(
+        asked=question.asked, reason=typed.reason, options=typed.options, expected=typed.expected
+    )
+    try:
+        started = actions.start(
+            order, actor=actor_of(request), key=typed.key or None, undo_s=actions.UNDO_S
+        ).action
+    except WorkflowError as problem:
+        status = 409 if isinstance(problem, Conflict) else 422
+        return _show(request, question, typed, problem=problem.message, status=status)
+    said = f"{formats.plural(started.total, 'run')} will be {DONE[started.action]} in {actions.UNDO_S:g} seconds."
+    messages.success(request, said, extra_tags=reverse("bulk-stop", args=[started.pk]))
+    return HttpResponseRedirect(reverse("bulk", args=[started.pk]))
+
+
+def _show(
+    request: HttpRequest, question: Question, typed: Answer, *, problem: str = "", status: int = 200
+) -> HttpResponse:
+    try:
+        found = previews.preview(question.asked)
+    except WorkflowError as refused:
+        return _nothing(request, refused.message, status=422)
+    context = {
+        "question": question,
+        "action": question.asked.action,
+        "verb": question.asked.action.capitalize(),
+        "done": DONE[question.asked.action],
+        "found": found,
+        "typed": typed,
+        "problem": problem,
+        "back": reverse("runs") + question.list_address,
+        "sample": _sample(found),
+        "cancelled": _cancelled(question, found),
+        "lasts": _lasts(found.applies, typed),
+    }
+    return render(request, "bulk/new.html", context, status=status)
+
+
+def _sample(found: Preview) -> list[dict[str, Any]]:
+    titles = run_list.titles(found.sample)
+    return [{"run": run, "title": titles[run.pk]} for run in found.sample]
+
+
+def _cancelled(question: Question, found: Preview) -> dict[str, Any] | None:
+    """Offer to take cancelled runs in, or to leave them out again."""
+    if question.asked.with_cancelled:
+        return {"label": "Leave cancelled runs out", "address": question.with_cancelled(False)}
+    left = any(each.verdict == "cancelled" for each in found.excluded)
+    return {"label": "Retry them too", "address": question.with_cancelled(True)} if left else None
+
+
+def _lasts(count: int, typed: Answer) -> str:
+    """Say how long it takes at the rate that stands in the form."""
+    try:
+        return formats.duration(count / float(typed.rate)) if typed.rate else ""
+    except (ValueError, ZeroDivisionError):
+        return ""
+
+
+def _nothing(request: HttpRequest, problem: str, *, status: int) -> HttpResponse:
+    """Say why there is nothing to preview."""
+    back = reverse("runs") + bulk_form.list_address(request.GET)
+    return render(request, "bulk/nothing.html", {"problem": problem, "back": back}, status=status)
