@@ -18,7 +18,7 @@ from django.db.models.functions import Now
 
 from workflows import audit, database, runs, states
 from workflows.actor import Actor
-from workflows.engine import bundle, changes, commit, decide, dispatch, execute
+from workflows.engine import bundle, changes, commit, decide, dispatch, execute, hints
 from workflows.engine.leases import Active
 from workflows.engine.outcomes import Failed, Outcome, Skipped, StepError, Succeeded
 from workflows.engine.plan import Plan
@@ -77,6 +77,7 @@ def retry(run_id: str, *, actor: Actor, reason: str = "", audited: bool = True) 
             audit.record(actor, "run.retry", "run", run_id, reason=why)
         ready = [each.step.pk for each in reopened if each.state == "ready"]
         transaction.on_commit(lambda: dispatch.ring(ready), robust=True)
+        transaction.on_commit(lambda: hints.tell(run_id), robust=True)
     return runs.get(run_id)
 
 
@@ -193,6 +194,7 @@ def resolve(run_id: str, path: str, *, action: Action, actor: Actor, reason: str
         raise Conflict(f"Step {path} of run {run_id} was resolved a moment ago.", code="step_not_unknown")
     data = {"step": path, "action": action}
     audit.record(actor, "step.resolve", "run", run_id, reason=clean_text(reason, limit=1000), data=data)
+    hints.tell(run_id)
     return runs.get(run_id)
 
 

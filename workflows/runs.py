@@ -13,11 +13,12 @@ from datetime import datetime
 from typing import Any, Final
 
 import psycopg
+from django.db import transaction
 
 from retrieval import snapshots
 from workflows import audit, database, payloads
 from workflows.actor import Actor
-from workflows.engine import bundle, decide, dispatch
+from workflows.engine import bundle, decide, dispatch, hints
 from workflows.engine.plan import Plan
 from workflows.errors import Conflict, Invalid, UnknownObject
 from workflows.identifiers import new_run_id
@@ -291,4 +292,5 @@ def cancel(run_id: str, *, actor: Actor, reason: str = "", audited: bool = True)
         )
     if audited:
         audit.record(actor, "run.cancel", "run", run_id, reason=why)
+    transaction.on_commit(lambda: hints.tell(run_id), robust=True)
     return run

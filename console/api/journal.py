@@ -70,12 +70,12 @@ def settled(events: QuerySet[JournalEvent]) -> QuerySet[JournalEvent]:
     `seq` is given when an event is written and seen when it is committed. An event is shown once every
     transaction that was writing at that time has ended, at most ten seconds later.
     """
-    horizon = _oldest_writer()
+    horizon = oldest_writer()
     return events.filter(at__lt=horizon) if horizon is not None else events
 
 
-def _oldest_writer() -> datetime | None:
-    """Return when the oldest transaction that may yet commit events began, by the database's clock."""
+def oldest_writer() -> datetime | None:
+    """Return when the oldest transaction that may yet commit events began; None where no one is writing."""
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT greatest(min(xact_start), clock_timestamp() - make_interval(secs => %s))"

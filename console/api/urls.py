@@ -16,6 +16,7 @@ from console.api import (
     schema,
     searches,
     steps,
+    stream,
 )
 
 urlpatterns = [
@@ -29,6 +30,7 @@ urlpatterns = [
     path("runs/<str:run_id>/steps", steps.Steps.as_view()),
     path("runs/<str:run_id>/journal", journal.Journal.as_view()),
     path("runs/<str:run_id>/calls", calls.Calls.as_view()),
+    path("runs/<str:run_id>/stream", stream.RunStream.as_view()),
     path("runs/<str:run_id>/cancel", runs.CancelRun.as_view()),
     path("runs/<str:run_id>/retry", runs.RetryRun.as_view()),
     path("runs/<str:run_id>/steps/<path:path>/resolve", steps.ResolveStep.as_view()),

@@ -9,6 +9,7 @@ from typing import Any
 
 from providers.recording import CallIntent, CallRecord
 from workflows import database
+from workflows.engine import hints
 from workflows.engine.commit import Claim
 from workflows.engine.port import Spent
 from workflows.payloads import Batch, clean_text
@@ -66,6 +67,7 @@ class Recorder:
             "error": _clean(call.error),
         }
         database.call("interlock_call_done", row, json.dumps(document), *batch.columns())
+        hints.tell(self.claim.run)
 
     def spent(self) -> Spent:
         """Return what the calls so far cost. A call without a known price adds nothing to the sum."""

@@ -15,7 +15,7 @@ import structlog
 from django.conf import settings
 
 from workflows import database
-from workflows.engine import dispatch, execute
+from workflows.engine import dispatch, execute, hints
 from workflows.engine.leases import Process
 
 log = structlog.get_logger()
@@ -78,6 +78,7 @@ def after_loss(gone: list[dict[str, Any]]) -> None:
     """Go on with what was taken or handed back."""
     for step in gone:
         log.warning("attempt_given_up", run_id=step["run"], step=step["path"], state=step["state"])
+    hints.tell(*{step["run"] for step in gone})
     dispatch.ring([step["step"] for step in gone if step["state"] == "ready"])
     for step in gone:
         if step["state"] != "ready":

@@ -14,7 +14,7 @@ import structlog
 from django.conf import settings
 
 from workflows import database
-from workflows.engine import attempt, bundle, changes, commit, decide, dispatch, faults, views
+from workflows.engine import attempt, bundle, changes, commit, decide, dispatch, faults, hints, views
 from workflows.engine.attempt import Attempt
 from workflows.engine.commit import Claim, Committed
 from workflows.engine.leases import Active, Process, process
@@ -59,7 +59,10 @@ def _goes_on(here: Process, slice_ends: float) -> bool:
 
 def _claim(here: Process) -> Claim | None:
     faults.point("before_claim")
-    return commit.claim(worker=here.id, lease_s=settings.LEASE_S, idle=here.idle())
+    claimed = commit.claim(worker=here.id, lease_s=settings.LEASE_S, idle=here.idle())
+    if claimed is not None:
+        hints.tell(claimed.run)
+    return claimed
 
 
 def _advance(claim: Claim, here: Process, known: Known, *, go_on: Callable[[], bool]) -> Claim | None:
@@ -108,6 +111,7 @@ def follow(claim: Claim, committed: Committed) -> None:
         ready += close(
             claim.run, release=claim.release, parent=claim.parent, item=claim.item, step_id=claim.step_id
         )
+    hints.tell(claim.run)
     dispatch.ring(ready)
 
 
@@ -123,6 +127,7 @@ def close(
     closed = commit.close(run, parent=parent, item=item, gate=gate)
     if closed["finish"]:
         finish(run, release=release)
+    hints.tell(run)
     return list(closed["ready"])
 
 
