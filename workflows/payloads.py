@@ -134,6 +134,25 @@ def load_one(key: str | bytes | memoryview | None) -> Json:
     return next(iter(load([key]).values()))
 
 
+def beginning(key: bytes | memoryview, *, limit: int) -> tuple[bytes, int]:
+    """Return at most `limit` bytes of a value's canonical form, and how long it is in all.
+
+    A value of 20 MB is neither read nor unpacked for this.
+
+    Raises:
+        PayloadMissing: it is not stored.
+    """
+    rows = database.fetch_all(
+        "SELECT compressed, size, substr(body, 1, $2) FROM workflows_payload WHERE hash = $1",
+        [bytes(key), limit + 1024],  # packed it is no longer, but for its own frame
+    )
+    if not rows:
+        raise PayloadMissing(f"Payload {bytes(key).hex()[:12]}… is not stored any more.")
+    compressed, size, body = rows[0]
+    text = zlib.decompressobj().decompress(bytes(body), limit) if compressed else bytes(body)[:limit]
+    return text, size
+
+
 def clean_text(text: str, *, limit: int = 4000) -> str:
     """Make a text safe for the database's own text and jsonb: no NUL, no lone surrogate, bounded."""
     text = text[:limit].replace("\x00", "\\u0000")

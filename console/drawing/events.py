@@ -13,6 +13,7 @@ from django.utils.safestring import SafeString, mark_safe
 from console import formats
 from console.drawing import json_text
 
+CHOSEN = ' class="is-chosen" aria-current="true"'
 _TONES = {"failed": "bad", "unknown": "bad", "retrying": "retry", "lost": "retry", "succeeded": "ok"}
 
 
@@ -28,7 +29,7 @@ class Event(Protocol):
     data: Any
 
 
-def _row(event: Event, begun: datetime) -> str:
+def _row(event: Event, begun: datetime, chosen: bool) -> str:
     tone = _TONES.get(event.type.rpartition(".")[2], "idle")
     offset = formats.duration((event.at - begun).total_seconds())
     step = (
@@ -45,7 +46,8 @@ def _row(event: Event, begun: datetime) -> str:
         else ""
     )
     return (
-        f'<tr id="e{event.seq}"><td class="col-offset is-number"><a href="#e{event.seq}" '
+        f'<tr id="e{event.seq}"{CHOSEN if chosen else ""}><td class="col-offset is-number">'
+        f'<a href="?tab=events&amp;event={event.seq}#e{event.seq}" '
         f'title="{formats.exact(event.at, fine=True)}">+{offset}</a></td>'
         f'<td class="col-event"><i class="dot tone-{tone}"></i>{escape(event.type)}</td>'
         f'<td class="col-step">{step} {attempt}</td><td class="col-data">{data}</td></tr>'
@@ -70,6 +72,6 @@ def _brief(data: Any) -> str:
     return escape(formats.printable(" · ".join(words)), quote=False)
 
 
-def rows_html(events: Sequence[Event], *, begun: datetime) -> SafeString:
-    """Draw the rows of a table body."""
-    return mark_safe("".join(_row(event, begun) for event in events))  # noqa: S308 - _row escapes
+def rows_html(events: Sequence[Event], *, begun: datetime, chosen: int | None = None) -> SafeString:
+    """Draw the rows of a table body. `chosen`: the `seq` that a link leads to."""
+    return mark_safe("".join(_row(event, begun, event.seq == chosen) for event in events))  # noqa: S308 - _row escapes

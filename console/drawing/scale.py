@@ -19,20 +19,30 @@ _TICK_STEPS = (
     *(60, 120, 300, 600, 1200, 1800, 3600, 7200, 14400, 43200, 86400, 604800),
 )
 _TICKS = 6
+SHORTEST_S = 0.001  # no zoom goes further in
 
 
 @dataclass(frozen=True)
 class Scale:
-    """Maps seconds since the run began to per cent of the lane, piece by piece."""
+    """Maps seconds since the run began to per cent of the lane, piece by piece.
+
+    It may show a part of the run only: from `start_s` on, `length_s` long.
+    """
 
     length_s: float
     folds: tuple[Span, ...]
     edges: tuple[float, ...]  # seconds, rising
     places: tuple[float, ...]  # per cent, at each edge
+    start_s: float = 0.0
+
+    @property
+    def end_s(self) -> float:
+        """Where what it shows ends, in seconds since the run began."""
+        return self.start_s + self.length_s
 
     def at(self, second: float) -> float:
         """Return the place of a moment, from 0 to 100."""
-        second = min(max(second, 0.0), self.length_s)
+        second = min(max(second, self.start_s), self.end_s)
         piece = min(max(bisect_right(self.edges, second) - 1, 0), len(self.edges) - 2)
         low, high = self.edges[piece], self.edges[piece + 1]
         share = (second - low) / (high - low) if high > low else 0.0
@@ -62,23 +72,25 @@ class Scale:
                     yield number * step
 
 
-def idle(busy: Iterable[Span], *, length_s: float) -> tuple[Span, ...]:
+def idle(busy: Iterable[Span], *, length_s: float, start_s: float = 0.0) -> tuple[Span, ...]:
     """Return the stretches in which nothing ran and that are long enough to fold."""
-    folds, reached = [], 0.0
-    for start, end in [*sorted(busy), (length_s, length_s)]:
-        gap = start - reached
+    end_s = start_s + length_s
+    folds, reached = [], start_s
+    for start, end in [*sorted(busy), (end_s, end_s)]:
+        gap = min(start, end_s) - reached
         if gap > _FOLD_FROM_S and gap > _FOLD_FROM_SHARE * length_s:
-            folds.append((reached, start))
+            folds.append((reached, min(start, end_s)))
         reached = max(reached, end)
     return tuple(folds)
 
 
-def build(length_s: float, folds: Sequence[Span] = ()) -> Scale:
-    """Make the scale of a run that took `length_s`, with these stretches folded to a narrow strip each."""
+def build(length_s: float, folds: Sequence[Span] = (), *, start_s: float = 0.0) -> Scale:
+    """Make the scale of a stretch of a run, with its idle parts folded to a narrow strip each."""
     length_s = max(length_s, 0.001)
+    end_s = start_s + length_s
     if sum(end - start for start, end in folds) > length_s - 0.001:
         folds = ()  # nothing ran at all: there is nothing to make room for
-    edges = sorted({0.0, length_s, *(moment for fold in folds for moment in fold)})
+    edges = sorted({start_s, end_s, *(moment for fold in folds for moment in fold)})
     folded = set(folds)
     busy = length_s - sum(end - start for start, end in folds)
     room = 100.0 - _FOLD_WIDTH * len(folds)
@@ -86,4 +98,12 @@ def build(length_s: float, folds: Sequence[Span] = ()) -> Scale:
     for low, high in pairwise(edges):
         width = _FOLD_WIDTH if (low, high) in folded else (high - low) / max(busy, 0.001) * room
         places.append(places[-1] + width)
-    return Scale(length_s, tuple(folds), tuple(edges), tuple(places))
+    return Scale(length_s, tuple(folds), tuple(edges), tuple(places), start_s)
+
+
+def window(low: float | None, high: float | None, *, length_s: float) -> Span | None:
+    """Return the part of a run that an address asks to see, put right; nothing for the whole or for nonsense."""
+    start, end = max(low or 0.0, 0.0), min(length_s if high is None else high, length_s)
+    if end - start < SHORTEST_S or (start <= 0 and end >= length_s):
+        return None
+    return (start, end)

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
+from typing import NamedTuple
 
 from console import formats
 from workflows.queries.run_page import AttemptView, StepView
 
-_GROUP_FROM = 5  # items of a map, from which on they are folded unless one failed
+_GROUP_FROM = 5  # items of a map or steps of one kind, from which on they are folded unless one failed
 _BAD = frozenset({"failed", "unknown"})
 _STARTLESS = frozenset({"pending", "ready"})
 
 
-@dataclass(frozen=True)
-class Bar:
+class Bar(NamedTuple):
     """One attempt on the rail, in seconds since the run began."""
 
     number: int
@@ -25,8 +25,7 @@ class Bar:
     end: float
 
 
-@dataclass(frozen=True, kw_only=True)
-class Row:
+class Row(NamedTuple):
     """One line of the timeline. Rows without a path are groups that the page makes."""
 
     key: str
@@ -54,6 +53,7 @@ class _Builder:
     begun: datetime
     now: datetime
     notes: Mapping[int, str]
+    open_keys: frozenset[str]
     children: Mapping[int | None, Sequence[StepView]]
     rows: list[Row] = field(default_factory=list)
 
@@ -64,25 +64,61 @@ class _Builder:
         """Add the rows below a step; a map's go item by item."""
         steps = self.children.get(parent.id if parent else None, ())
         if parent is None or parent.kind != "map":
-            for step in steps:
-                self.add(step, parent=key, depth=depth, hidden=hidden, label=step.step_id)
+            self.walk_list(steps, key=key, depth=depth, hidden=hidden)
             return
         items: dict[int, list[StepView]] = defaultdict(list)
         for step in steps:
             items[step.item or 0].append(step)
-        quiet = [number for number, inner in items.items() if not any(s.state in _BAD for s in inner)]
-        loud = [number for number in items if number not in set(quiet)]
+        loud = {number: True for number, inner in items.items() if any(s.state in _BAD for s in inner)}
+        quiet = [number for number in items if number not in loud]
         if loud and len(quiet) >= _GROUP_FROM:
             for number in loud:
                 self.add_item(number, items[number], parent=key, depth=depth, hidden=hidden)
             rest = [step for number in quiet for step in items[number]]
             label = formats.plural(len(quiet), "other item")
-            group = self.add_group(f"{key}-rest", label, rest, parent=key, depth=depth, hidden=hidden)
+            opened = f"{key}-rest" in self.open_keys
+            group = self.add_group(
+                f"{key}-rest", label, rest, parent=key, depth=depth, hidden=hidden, expanded=opened
+            )
             for number in quiet:
-                self.add_item(number, items[number], parent=group, depth=depth + 1, hidden=True)
+                self.add_item(
+                    number, items[number], parent=group, depth=depth + 1, hidden=hidden or not opened
+                )
             return
         for number, inner in items.items():
             self.add_item(number, inner, parent=key, depth=depth, hidden=hidden)
+
+    def walk_list(self, steps: Sequence[StepView], *, key: str, depth: int, hidden: bool) -> None:
+        """Add steps in order; several of one name, as a loop makes them, below a row of their own."""
+        names = Counter(step.step_id for step in steps)
+        grouped: set[str] = set()
+        for step in steps:
+            if names[step.step_id] < _GROUP_FROM:
+                self.add(step, parent=key, depth=depth, hidden=hidden, label=step.step_id)
+            elif step.step_id not in grouped:
+                grouped.add(step.step_id)
+                equal = [each for each in steps if each.step_id == step.step_id]
+                self.add_equal(step.step_id, equal, parent=key, depth=depth, hidden=hidden)
+
+    def add_equal(
+        self, name: str, steps: Sequence[StepView], *, parent: str, depth: int, hidden: bool
+    ) -> None:
+        """Add equal steps below one row, folded unless one of them failed."""
+        key = f"{parent}-{name}"
+        folded = key not in self.open_keys and not any(step.state in _BAD for step in steps)
+        self.add_group(
+            key,
+            name,
+            steps,
+            note=_map_note(steps),
+            parent=parent,
+            depth=depth,
+            hidden=hidden,
+            expanded=not folded,
+        )
+        for step in steps:
+            last = step.path.rsplit("/", 1)[-1]
+            self.add(step, parent=key, depth=depth + 1, hidden=hidden or folded, label=last)
 
     def add_item(self, number: int, steps: list[StepView], *, parent: str, depth: int, hidden: bool) -> None:
         """Add one item of a map: its only step by itself, several below a row of their own."""
@@ -112,6 +148,7 @@ class _Builder:
         parent: str,
         depth: int,
         hidden: bool,
+        note: str = "",
         expanded: bool = False,
     ) -> str:
         """Add a row that stands for several steps."""
@@ -123,7 +160,7 @@ class _Builder:
                 depth=depth,
                 path="",
                 name=name,
-                note="",
+                note=note,
                 kind="item",
                 state=group_state([step.state for step in steps]),
                 start=min(starts, default=None),
@@ -139,8 +176,8 @@ class _Builder:
         """Add one step run and all below it."""
         below = self.children.get(step.id, ())
         container = bool(below) or step.kind == "map"
-        expanded = not (step.kind == "map" and _folds(below))
         key = f"s{step.id}"
+        expanded = key in self.open_keys or not (step.kind == "map" and _folds(below))
         self.rows.append(
             Row(
                 key=key,
@@ -183,8 +220,8 @@ def _folds(steps: Sequence[StepView]) -> bool:
 
 def _map_note(steps: Sequence[StepView]) -> str:
     """Say how many items a map has, how many failed, and how long the slow ones take."""
-    items = {step.item for step in steps}
-    failed = len({step.item for step in steps if step.state in _BAD})
+    items = {step.id if step.item is None else step.item for step in steps}
+    failed = len({step.id if step.item is None else step.item for step in steps if step.state in _BAD})
     lasted = sorted((s.ended_at - s.started_at).total_seconds() for s in steps if s.started_at and s.ended_at)
     parts = [f"×{len(items):,}"]
     if failed:
@@ -205,44 +242,49 @@ def group_state(found: Sequence[str]) -> str:
 
 
 def build(
-    steps: Sequence[StepView], *, begun: datetime, now: datetime, notes: Mapping[int, str]
+    steps: Sequence[StepView],
+    *,
+    begun: datetime,
+    now: datetime,
+    notes: Mapping[int, str],
+    open_keys: frozenset[str] = frozenset(),
 ) -> tuple[Row, ...]:
-    """Return the rows in the order of the page."""
+    """Return the rows in the order of the page. `open_keys`: rows that are not to be folded."""
     children: dict[int | None, list[StepView]] = defaultdict(list)
     for step in sorted(steps, key=lambda s: (s.item if s.item is not None else -1, s.ordinal, s.id)):
         children[step.parent_id].append(step)
-    builder = _Builder(begun, now, notes, children)
+    builder = _Builder(begun, now, notes, open_keys, children)
     builder.walk(None, key="", depth=0, hidden=False)
     return tuple(builder.rows)
 
 
-def reveal(rows: Sequence[Row], path: str) -> tuple[Row, ...]:
-    """Unfold what hides the step with this path, so that a deep link always shows it."""
-    by_key = {row.key: row for row in rows}
+def reveal(rows: Sequence[Row], path: str, open_keys: frozenset[str] = frozenset()) -> tuple[Row, ...]:
+    """Unfold what hides the step with this path, so that a deep link always shows it.
+
+    Only the way to it: of what comes to light beside it, groups stay folded unless they are in `open_keys`.
+    """
     chosen = next((row for row in rows if row.path == path), None)
     if chosen is None or not chosen.hidden:
         return tuple(rows)
-    opened: set[str] = set()
-    parent = chosen.parent
-    while parent:
-        opened.add(parent)
-        parent = by_key[parent].parent
-    return tuple(
-        replace(
-            row,
-            expanded=row.expanded or row.key in opened,
-            hidden=row.hidden and not (row.parent in opened and _all_open(row.parent, by_key, opened)),
-        )
-        for row in rows
-    )
+    opened = _ancestors(chosen, {row.key: row.parent for row in rows}) | open_keys
+    shows_below: dict[str, bool] = {"": True}
+    found = []
+    for row in rows:
+        shown = shows_below[row.parent]
+        expanded = row.key in opened or (row.expanded and not (row.hidden and shown and row.has_children))
+        shows_below[row.key] = shown and expanded
+        if row.hidden == shown or row.expanded != expanded:
+            row = row._replace(hidden=not shown, expanded=expanded)
+        found.append(row)
+    return tuple(found)
 
 
-def _all_open(key: str, by_key: Mapping[str, Row], opened: set[str]) -> bool:
+def _ancestors(row: Row, parents: Mapping[str, str]) -> frozenset[str]:
+    found, key = set(), row.parent
     while key:
-        if key not in opened and not by_key[key].expanded:
-            return False
-        key = by_key[key].parent
-    return True
+        found.add(key)
+        key = parents[key]
+    return frozenset(found)
 
 
 def busy(steps: Sequence[StepView], *, begun: datetime, now: datetime) -> list[tuple[float, float]]:

@@ -1,4 +1,4 @@
-"""The timeline of a run as HTML: axis, grid, overview and rows.
+"""The timeline of a run as HTML: axis, grid and rows. The whole run in small: minimap.py.
 
 Plain string building: a row takes 8 µs here and 150 µs in a template, and a run may have thousands.
 Geometry is SVG attributes, because the content policy forbids inline styles.
@@ -7,6 +7,7 @@ Geometry is SVG attributes, because the content policy forbids inline styles.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from html import escape
 from urllib.parse import quote
 
@@ -22,22 +23,22 @@ CHUNK = 50  # rows that the browser lays out together
 FULL = 1000  # up to here every row is in the page, so that the browser's own search finds it
 FIRST, LAZY = 300, 200
 _LAST_LABEL = 93  # per cent; further right a time would be cut off
-_OVERVIEW_HEIGHT, _OVERVIEW_LANES, _OVERVIEW_BARS = 34, 6, 400
-_SETTLED_BAD = frozenset({"failed", "unknown"})
+SETTLED_BAD = frozenset({"failed", "unknown"})
 _SPOILT = frozenset({"failed", "lost", "interrupted"})
 
 
-def _rect(classes: str, x: float, width: float, *, y: float, height: float) -> str:
+def rect(classes: str, x: float, width: float, *, y: float, height: float) -> str:
+    """Draw a bar; `x` and `width` in per cent of the lane."""
     return (
         f'<rect class="{classes}" x="{x:.2f}%" y="{y:g}" width="{max(width, _MIN_WIDTH):.2f}%" '
         f'height="{height:g}" rx="{min(height / 2, 2.5):g}"/>'
     )
 
 
-def _bar_class(bar: Bar, row: Row) -> str:
+def bar_class(bar: Bar, row: Row) -> str:
     """Solid red only where the step has failed for good: so red anywhere means "this is why"."""
     if bar.state in _SPOILT:
-        if row.state in _SETTLED_BAD and bar is row.bars[-1]:
+        if row.state in SETTLED_BAD and bar is row.bars[-1]:
             return "bar bar-bad"
         return "bar bar-soft" if bar.state == "failed" else "bar bar-lost"
     if bar.state == "cancelled":
@@ -50,22 +51,31 @@ def _lane(row: Row, scale: Scale) -> str:
     if row.start is None or row.end is None:
         word = state_look(row.state).word.lower() if row.state != "cancelled" else "not started"
         return f'<text class="bar-text bar-quiet" x="100%" dx="-6" y="18" text-anchor="end">{word}</text>'
+    if row.end < scale.start_s or row.start > scale.end_s:
+        return _elsewhere("← earlier" if row.end < scale.start_s else "later →", row.end < scale.start_s)
     left, right = scale.at(row.start), scale.at(row.end)
     if row.has_children or not row.bars:
-        drawn = _rect("bar hue-group", left, right - left, y=12, height=4)
+        drawn = rect("bar hue-group", left, right - left, y=12, height=4)
     else:
         drawn = f'<line class="rail" x1="{left:.2f}%" x2="{right:.2f}%" y1="14" y2="14"/>' + "".join(
-            _rect(
-                _bar_class(bar, row),
+            rect(
+                bar_class(bar, row),
                 scale.at(bar.start),
                 scale.at(bar.end) - scale.at(bar.start),
                 y=8,
                 height=12,
             )
             for bar in row.bars
+            if bar.end >= scale.start_s and bar.start <= scale.end_s
         )
     last = scale.at(row.bars[-1].start) if row.bars else left
     return drawn + _length(left, last, max(right, left + _MIN_WIDTH), formats.duration(row.end - row.start))
+
+
+def _elsewhere(text: str, before: bool) -> str:
+    """Say that a row lies outside the part that is shown."""
+    place = 'x="0" dx="6"' if before else 'x="100%" dx="-6" text-anchor="end"'
+    return f'<text class="bar-text bar-quiet" {place} y="18">{text}</text>'
 
 
 def _length(left: float, last: float, right: float, text: str) -> str:
@@ -87,13 +97,18 @@ def _badge(row: Row) -> str:
         return ""
     told = [formats.plural(row.failures, "failed attempt")] if row.failures else []
     told += [f"{formats.plural(row.losses, 'attempt')} lost with its worker"] if row.losses else []
-    tone = " badge-bad" if row.state in _SETTLED_BAD else ""
+    tone = " badge-bad" if row.state in SETTLED_BAD else ""
     return f'<span class="badge{tone}" title="{", ".join(told)}">{icon("rotate-cw")}{spoilt}</span>'
 
 
-def row_html(row: Row, scale: Scale, *, selected: bool, focusable: bool) -> str:
-    """Draw one row of the tree grid."""
-    bad = row.state in _SETTLED_BAD
+def row_html(
+    row: Row, scale: Scale, *, selected: bool, focusable: bool, mark: str = "", far: bool = False
+) -> str:
+    """Draw one row of the tree grid.
+
+    `mark`: a class more. `far`: the rows below it are not in the page.
+    """
+    bad = row.state in SETTLED_BAD
     quiet = row.state in {"pending", "skipped", "cancelled"}
     tone = " is-bad" if bad else " is-quiet" if quiet else ""
     name = escape(formats.printable(row.name))
@@ -113,12 +128,16 @@ def row_html(row: Row, scale: Scale, *, selected: bool, focusable: bool) -> str:
         else f'<span class="step-name">{name}</span>'
     )
     expanded = f' aria-expanded="{"true" if row.expanded else "false"}"' if row.has_children else ""
-    lasted = formats.duration(row.end - row.start) if row.start is not None and row.end is not None else ""
+    lasted, span = "", ""
+    if row.start is not None and row.end is not None:
+        lasted = formats.duration(row.end - row.start)
+        span = f' data-span="{row.start:.3f} {row.end:.3f}"'
     return (
-        f'<div class="step-row{tone}" role="row" id="{row.key}" data-step="{escape(row.path)}" '
+        f'<div class="step-row{tone}{mark}" role="row" id="{row.key}" data-step="{escape(row.path)}" '
         f'data-parent="{row.parent}" aria-level="{row.depth + 1}" '
         f'aria-selected="{"true" if selected else "false"}"'
-        f'{expanded} tabindex="{0 if focusable else -1}"{" hidden" if row.hidden else ""}>'
+        f'{expanded}{" data-far" if far else ""}{span} tabindex="{0 if focusable else -1}"'
+        f"{' hidden' if row.hidden else ''}>"
         f'<div class="step-cell depth-{min(row.depth, 6)}" role="gridcell">{twist}{picture}{label}'
         f'<span class="step-note">{escape(formats.printable(row.note))}</span>{_badge(row)}</div>'
         f'<div class="lane" role="gridcell"><svg aria-hidden="true">{_lane(row, scale)}</svg>'
@@ -126,44 +145,68 @@ def row_html(row: Row, scale: Scale, *, selected: bool, focusable: bool) -> str:
     )
 
 
-def rows_html(
-    rows: Sequence[Row], scale: Scale, *, selected: str, more: str, start: int = 0, stop: int = 0
-) -> SafeString:
-    """Draw all rows of a run of ordinary size, or the first part of a long one.
+@dataclass(frozen=True, kw_only=True)
+class Shown:
+    """What a page shows of the rows: which one is chosen, what is on the critical path, where more come from."""
 
-    `more`: the address that gives further rows. `stop`: draw just these rows, for such a request.
+    selected: str = ""
+    more: str = ""  # the address that gives further rows
+    critical: frozenset[str] | None = None  # keys of rows; None where it was not asked for
+
+
+def rows_html(
+    rows: Sequence[Row], scale: Scale, shown: Shown, *, start: int = 0, stop: int = 0
+) -> SafeString:
+    """Draw all rows of a run of ordinary size; of a long one those that are unfolded, and at first a part.
+
+    `start`, `stop`: draw just these of the rows that are unfolded, for a request for more.
     """
-    chosen = next((i for i, row in enumerate(rows) if row.path and row.path == selected), -1)
-    focus = chosen if chosen >= 0 and not rows[chosen].hidden else 0
+    long = len(rows) > FULL
+    present = [row for row in rows if not row.hidden] if long else rows
+    chosen = next((i for i, row in enumerate(present) if row.path and row.path == shown.selected), -1)
+    focus = chosen if chosen >= 0 and not present[chosen].hidden else 0
 
     def part(low: int, high: int) -> str:
         return "".join(
-            row_html(row, scale, selected=low + i == chosen, focusable=low + i == focus)
-            for i, row in enumerate(rows[low:high])
+            row_html(
+                row,
+                scale,
+                selected=low + i == chosen,
+                focusable=low + i == focus,
+                mark=_mark(row, shown.critical),
+                far=long and row.has_children and not row.expanded,
+            )
+            for i, row in enumerate(present[low:high])
         )
 
     if stop:
         return mark_safe(part(start, stop))  # noqa: S308 - row_html escapes
-    whole = len(rows) if len(rows) <= FULL else FIRST
+    whole = len(present) if len(present) <= FULL else FIRST
     drawn = [
         f'<div class="step-chunk" role="rowgroup">{part(low, min(low + CHUNK, whole))}</div>'
         for low in range(0, whole, CHUNK)
     ]
-    for low in range(whole, len(rows), LAZY):
-        high = min(low + LAZY, len(rows))
+    for low in range(whole, len(present), LAZY):
+        high = min(low + LAZY, len(present))
         if low <= chosen < high:  # a deep link: what it names is in the first answer
             drawn.append(f'<div role="rowgroup">{part(low, high)}</div>')
         else:
-            drawn.append(_later(low, high, more, sum(not row.hidden for row in rows[low:high])))
+            drawn.append(_later(low, high, shown.more))
     return mark_safe("".join(drawn))  # noqa: S308 - row_html escapes
 
 
-def _later(low: int, high: int, more: str, visible: int) -> str:
+def _mark(row: Row, critical: frozenset[str] | None) -> str:
+    if critical is None:
+        return ""
+    return " is-critical" if row.key in critical else " is-aside"
+
+
+def _later(low: int, high: int, more: str) -> str:
     """Leave room for rows that come when they are scrolled to."""
     return (
         f'<div role="rowgroup" aria-label="Steps {low + 1} to {high}, not loaded" '
-        f'hx-get="{escape(more)}from={low}&amp;to={high}" hx-trigger="intersect once" hx-swap="innerHTML">'
-        f'<svg width="1" height="{visible * 28}" aria-hidden="true"></svg></div>'
+        f'hx-get="{escape(more)}start={low}&amp;stop={high}" hx-trigger="intersect once" hx-swap="innerHTML">'
+        f'<svg width="1" height="{(high - low) * 28}" aria-hidden="true"></svg></div>'
     )
 
 
@@ -183,7 +226,8 @@ def axis(scale: Scale) -> SafeString:
     return mark_safe(f'<svg class="axis" aria-hidden="true">{ticks}{folds}</svg>')  # noqa: S308 - numbers only
 
 
-def _hatching(scale: Scale) -> str:
+def hatching(scale: Scale) -> str:
+    """Draw the folded stretches."""
     return "".join(
         f'<rect class="fold" x="{scale.at(low):.2f}%" width="{scale.at(high) - scale.at(low):.2f}%" y="0" '
         f'height="100%" fill="url(#fold)"/>'
@@ -198,34 +242,4 @@ def grid(scale: Scale) -> SafeString:
         '<defs><pattern id="fold" width="6" height="6" patternUnits="userSpaceOnUse" '
         'patternTransform="rotate(45)"><line class="fold-line" x1="0" y1="0" x2="0" y2="6"/></pattern></defs>'
     )
-    return mark_safe(f'<svg class="grid" aria-hidden="true">{pattern}{lines}{_hatching(scale)}</svg>')  # noqa: S308
-
-
-def overview(rows: Sequence[Row], scale: Scale) -> SafeString:
-    """Draw the whole run in a few lanes; of very many steps a sample, failures always."""
-    steps = [row for row in rows if row.bars]
-    every = max(1, len(steps) // _OVERVIEW_BARS)
-    shown = [row for i, row in enumerate(steps) if i % every == 0 or row.state in _SETTLED_BAD]
-    ends = [0.0] * _OVERVIEW_LANES
-    placed: list[tuple[Row, int]] = []
-    for row in sorted(shown, key=lambda r: r.start or 0.0):
-        start = row.start or 0.0
-        lane = next((i for i, end in enumerate(ends) if end <= start), ends.index(min(ends)))
-        ends[lane] = row.end or start
-        placed.append((row, lane))
-    lanes = max((lane for _, lane in placed), default=0) + 1
-    pitch = (_OVERVIEW_HEIGHT - 8) / lanes
-    height = min(pitch - 1.4, 7)
-    bars = "".join(
-        _rect(
-            _bar_class(bar, row),
-            scale.at(bar.start),
-            scale.at(bar.end) - scale.at(bar.start),
-            y=round(4 + lane * pitch + (pitch - height) / 2, 1),
-            height=round(height, 1),
-        )
-        for row, lane in placed
-        for bar in row.bars
-    )
-    label = f"Overview of {formats.plural(len(steps), 'step')}"
-    return mark_safe(f'<svg class="overview" role="img" aria-label="{label}">{bars}{_hatching(scale)}</svg>')  # noqa: S308
+    return mark_safe(f'<svg class="grid" aria-hidden="true">{pattern}{lines}{hatching(scale)}</svg>')  # noqa: S308

@@ -13,11 +13,12 @@ from console import formats
 from console.access import requires
 from console.actors import actor_of
 from console.forms import resolve_form
-from console.views.run import find
+from console.views.run_find import find
+from console.views.run_title import title_of
 from workflows import recovery, runs, states
 from workflows.errors import WorkflowError
 from workflows.models import Run
-from workflows.queries import run_list, run_page
+from workflows.queries import run_page
 
 
 @requires("runs.cancel")
@@ -107,7 +108,7 @@ def _ask(request: HttpRequest, run: Run, part: str, reach: dict[str, Any], statu
     return render(
         request,
         template,
-        {"run": run, "title": run_list.titles([run])[run.id], "part": part, **reach},
+        {"run": run, "title": title_of(run), "part": part, **reach},
         status=status,
     )
 

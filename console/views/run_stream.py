@@ -39,7 +39,7 @@ class _Teller:
         at = run_changes.now(self.run_id)
         if at is None:
             return Look(frames=[frame("gone", {}, seq=after)], seq=after, ended=True)
-        mark = (at.state, *run_page.mark_of(self.run_id))
+        mark = (at.state, run_page.standing_of(self.run_id))
         if mark == self.told:
             return Look(seq=at.seq)
         self.told = mark

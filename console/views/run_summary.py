@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 from console import formats
 from workflows import states
 from workflows.models import Call, Run
 from workflows.queries.run_list import CONTAINERS
-from workflows.queries.run_page import StepView
+from workflows.queries.run_page import Queue, Standing, StepView
 
+_STUCK_AFTER = timedelta(seconds=120)  # well beyond what the clock needs to ring again
 _REPEATABLE = frozenset({*CONTAINERS, "prompt", "retrieve", "set"})
 
 
@@ -60,7 +61,7 @@ def figures(run: Run, steps: Sequence[StepView], calls: Sequence[Call], *, now: 
     return [
         *strip,
         Figure("Tokens", formats.tokens(_tokens(run, calls))),
-        Figure("Cost", formats.money(_cost(run, calls))),
+        Figure("Cost", formats.money(cost_of(run, calls))),
         Figure("Started", formats.instant(started)),
         Figure("Trigger", run.trigger, extra=f" · {run.created_by}" if run.created_by else ""),
     ]
@@ -71,14 +72,76 @@ def _tokens(run: Run, calls: Sequence[Call]) -> int | None:
     return sum(usage.get("input", 0) + usage.get("output", 0) for usage in used) if used else None
 
 
-def _cost(run: Run, calls: Sequence[Call]) -> Decimal | None:
+def cost_of(run: Run, calls: Sequence[Call]) -> Decimal | None:
+    """Return what a run cost so far; unknown where no call has a known price."""
     if run.ended_at and run.cost_usd is not None:
         return run.cost_usd
     known = [call.cost_usd for call in calls if call.cost_usd is not None]
     return sum(known, Decimal(0)) if known else None
 
 
-def alert(run: Run, steps: Sequence[StepView], *, workers: int) -> Alert | None:
+@dataclass(frozen=True)
+class Action:
+    """The next sensible thing to do, as a button."""
+
+    label: str
+    icon: str
+    route: str
+    permission: str
+    style: str = "btn-primary"
+    step: str = ""
+    plain: bool = False  # a page of its own, not a question
+
+
+def primary_action(run: Run, steps: Sequence[StepView]) -> Action:
+    """Return what somebody who looks at this run most likely wants to do."""
+    unknown = next((step for step in steps if step.state == "unknown"), None)
+    if unknown and run.state in states.RUN_ACTIVE:
+        return Action(
+            f"Settle {unknown.step_id}…", "user-check", "run-resolve", "runs.resolve", step=unknown.path
+        )
+    if run.state in {"failed", "cancelled"}:
+        failed = [step for step in steps if step.state == "failed" and step.kind not in CONTAINERS]
+        label = f"Retry {failed[0].step_id}" if len(failed) == 1 else "Retry"
+        return Action(label, "rotate-cw", "run-retry", "runs.retry")
+    if run.state in states.RUN_ENDED:
+        return Action("Start again", "play", "run-again", "runs.start", plain=True)
+    return Action("Cancel…", "ban", "run-cancel", "runs.cancel", style="btn-danger")
+
+
+def shown_state(run: Run, steps: Sequence[StepView]) -> str:
+    """Return the state that people see."""
+    if run.state in states.RUN_ENDED:
+        return run.state
+    shown = {step.shown_state for step in steps}
+    if "unknown" in shown:
+        return "unknown"
+    return "retrying" if "retrying" in shown and "running" not in shown else run.state
+
+
+def nothing_moves(run: Run, steps: Sequence[StepView]) -> bool:
+    """Say whether an open run has nothing that runs, waits for a time, or waits for a person."""
+    if run.state in states.RUN_ENDED or run.stopping:
+        return False
+    leaves = [step for step in steps if step.kind not in CONTAINERS]
+    return not any(step.state in {"running", "waiting", "unknown"} for step in leaves)
+
+
+def stuck_since(run: Run, steps: Sequence[StepView], standing: Standing, *, now: datetime) -> datetime | None:
+    """Return since when a begun run has made no progress that anything explains; None where it has."""
+    if run.state == "queued" or standing.at is None or not nothing_moves(run, steps):
+        return None
+    return standing.at if now - standing.at > _STUCK_AFTER else None
+
+
+def alert(
+    run: Run,
+    steps: Sequence[StepView],
+    *,
+    queue: Queue | None,
+    stuck: datetime | None,
+    now: datetime,
+) -> Alert | None:
     """Say what needs to be known first, or nothing."""
     unknown = next((step for step in steps if step.state == "unknown"), None)
     if unknown:
@@ -92,14 +155,37 @@ def alert(run: Run, steps: Sequence[StepView], *, workers: int) -> Alert | None:
             headline="This run is being stopped.",
             detail="Nothing new starts; it ends when the attempts that run now have finished.",
         )
-    if run.state == "queued" and not workers:
+    if queue and not queue.workers and (run.state == "queued" or nothing_moves(run, steps)):
         return Alert(
             tone="wait",
             icon="hourglass",
             headline="No worker is running.",
-            detail="The run is kept and starts as soon as one is there: `manage.py worker` starts one.",
+            detail="The run is kept and goes on as soon as one is there: `manage.py worker` starts one.",
         )
-    return None
+    if stuck:
+        return _stuck(stuck, now)
+    return _queued(queue) if queue and run.state == "queued" else None
+
+
+def _stuck(since: datetime, now: datetime) -> Alert:
+    return Alert(
+        tone="bad",
+        icon="octagon-alert",
+        headline=f"Nothing has happened for {formats.duration((now - since).total_seconds())}",
+        detail="A step is ready and workers are alive, but none has taken it. `manage.py doctor` looks at "
+        "broker, workers and clock. Cancelling and retrying is safe: finished steps keep their results.",
+    )
+
+
+def _queued(queue: Queue) -> Alert:
+    ahead = f"{formats.plural(queue.ahead, 'run')} ahead" if queue.ahead else "next in line"
+    wait = f", median wait {formats.duration(queue.median_wait_s)}" if queue.median_wait_s is not None else ""
+    return Alert(
+        tone="wait",
+        icon="hourglass",
+        headline=f"Waiting for a worker: {ahead}{wait}.",
+        detail=f"{formats.plural(queue.workers, 'worker')} alive.",
+    )
 
 
 def _unknown(step: StepView) -> Alert:

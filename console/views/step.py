@@ -3,84 +3,37 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import quote
 
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
-from django.utils.safestring import SafeString
 
 from console import formats
 from console.access import requires
-from console.drawing import json_text, looks
-from console.views import run_summary
-from workflows import payloads
+from console.drawing import looks
+from console.views import run_summary, step_prompt
+from console.views.payload import block_of
+from console.views.run_find import find
 from workflows.models import Call, Run
 from workflows.queries import run_page
 from workflows.queries.run_list import CONTAINERS
-from workflows.queries.run_page import AttemptView, StepView, Value
+from workflows.queries.step_rows import AttemptView, StepView, steps_of
 
-_WHOLE: Final = 64 * 1024  # characters that are shown at once
 _NAME: Final = re.compile("[a-z][a-z0-9-]{0,62}")
-_CUT: Final = 8 * 1024  # of a longer value
-
-
-@dataclass(frozen=True, kw_only=True)
-class Block:
-    """A payload as the page shows it."""
-
-    text: SafeString | str = ""
-    problem: str = ""
-    size: int = 0
-    cut: bool = False
-    address: str = ""
-    present: bool = True
-
-
-def block(value: Value, run_id: str, key: bytes | memoryview | None) -> Block:
-    """Draw a payload; of a long one the beginning, with the way to the rest."""
-    if not value.present or key is None:
-        return Block(present=False)
-    if value.problem:
-        return Block(problem=value.problem)
-    text = json_text.serialise(value.value)
-    cut = len(text) > _WHOLE
-    return Block(
-        text=json_text.highlight(text[:_CUT] if cut else text),
-        size=len(text),
-        cut=cut,
-        address=reverse("run-payload", args=[run_id, bytes(key).hex()]),
-    )
-
-
-@requires("runs.view")
-def payload(request: HttpRequest, run_id: str, key: str) -> HttpResponse:
-    """Give one payload of a run as JSON, whole."""
-    run = Run.objects.filter(id=run_id.replace("\0", "")).first()
-    digest = bytes.fromhex(key) if re.fullmatch("[0-9a-f]{64}", key) else b""
-    if run is None or not digest or not run_page.payload_belongs(run, digest):
-        raise Http404("This run has no such payload.")
-    value = run_page.value_of(digest)
-    if value.problem:
-        raise Http404(value.problem)
-    answer = HttpResponse(payloads.canonical(value.value), content_type="application/json")
-    answer["Content-Disposition"] = f'inline; filename="{run.id}-{key[:12]}.json"'
-    return answer
 
 
 @requires("runs.view")
 def detail(request: HttpRequest, run_id: str) -> HttpResponse:
     """Show one step; a poll whose answer is still right gets 304."""
-    run = Run.objects.select_related("release").filter(id=run_id.replace("\0", "")).first()
+    run = find(run_id)
     path = request.GET.get("step", "")
-    steps = run_page.steps_of(run.id) if run else ()
+    steps = steps_of(run.id)
     chosen = next((step for step in steps if step.path == path), None)
-    if run is None or chosen is None:
+    if chosen is None:
         raise Http404("This step is not part of the run any more.")
     context = inspector(run, steps, chosen, attempt=request.GET.get("attempt", ""))
     if request.headers.get("HX-PTag") == context["step_mark"]:
@@ -109,10 +62,12 @@ def inspector(run: Run, steps: Sequence[StepView], chosen: StepView, *, attempt:
         "effect": run_summary.effect_of_retry(chosen),
         "asked": asked,
         "prompt_name": document_name(asked.get("prompt")),
-        "prompt_messages": _messages(asked, shown) if chosen.kind == "prompt" else [],
+        **(step_prompt.shown(asked, shown) if chosen.kind == "prompt" else {}),
+        **step_prompt.verdict(asked, chosen.state, chosen.error),
+        **_tool(run, chosen, asked),
         "output_text": _text_output(chosen),
-        "input_block": block(given, run.id, chosen.input_hash),
-        "output_block": block(run_page.value_of(chosen.output_hash), run.id, chosen.output_hash),
+        "input_block": block_of(run.id, chosen.input_hash),
+        "output_block": block_of(run.id, chosen.output_hash),
         "calls": shown,
         "usage": _usage(shown),
         "latency": _latency(shown),
@@ -123,6 +78,14 @@ def inspector(run: Run, steps: Sequence[StepView], chosen: StepView, *, attempt:
         "step_poll": _address(run, chosen, attempt) if chosen.can_change else "",
         "step_mark": _step_mark(chosen, calls, attempt),
     }
+
+
+def _tool(run: Run, step: StepView, asked: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a tool was called with; its effect has a name of its own where it may happen only once."""
+    if step.kind != "tool":
+        return {}
+    arguments = asked.get("arguments")
+    return {"tool_request": arguments, "sent_key": run_page.sent_key(run.id, step.path)}
 
 
 def _address(run: Run, step: StepView, attempt: str) -> str:
@@ -159,27 +122,6 @@ def _attempt_tab(each: AttemptView, current: AttemptView | None, step: StepView)
     }
 
 
-def _messages(asked: Mapping[str, Any], calls: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
-    """Return the rendered messages; of a step whose input was not kept, those that its last call sent."""
-    messages = asked.get("messages")
-    if not messages and calls:
-        request = calls[-1]["request_value"].value
-        body = request.get("body") if isinstance(request, dict) else None
-        messages = body.get("messages") if isinstance(body, dict) else None
-    if not isinstance(messages, list):
-        return []
-    return [
-        {"role": str(m.get("role", "")), "text": _plain(m.get("content"))}
-        for m in messages
-        if isinstance(m, dict)
-    ]
-
-
-def _plain(content: object) -> str:
-    text = content if isinstance(content, str) else json.dumps(content, ensure_ascii=False, indent=2)
-    return formats.printable(text)
-
-
 def _text_output(step: StepView) -> str | None:
     """Return the text of an answer without a schema: it reads better as text than as JSON."""
     value = run_page.value_of(step.output_hash).value if step.kind == "prompt" else None
@@ -190,14 +132,13 @@ def _text_output(step: StepView) -> str | None:
 
 def _call(call: Call, run_id: str) -> dict[str, Any]:
     request = run_page.value_of(call.request_hash)
-    response = run_page.value_of(call.response_hash)
     return {
         "call": call,
         "model": call.model_returned or call.model_requested,
         "total_s": _seconds(call.timing_ms, "total"),
         "request_value": request,
-        "request": block(request, run_id, call.request_hash),
-        "response": block(response, run_id, call.response_hash),
+        "request": block_of(run_id, call.request_hash),
+        "response": block_of(run_id, call.response_hash),
     }
 
 

@@ -107,14 +107,18 @@ def test_a_map_shows_what_failed_and_folds_the_rest(operator: Client) -> None:
 
 
 def test_a_long_run_is_given_in_parts_and_a_deep_link_is_in_the_first(operator: Client) -> None:
-    made = example_runs.map_run(700)
-    page = operator.get(f"/runs/{made.run.id}/?step=each[650]/reply").content.decode()
-    assert 'data-step="each[650]/reply"' in page
+    made = example_runs.map_run(1200)
+    page = operator.get(f"/runs/{made.run.id}/?step=each[1150]/reply").content.decode()
+    assert 'data-step="each[1150]/reply"' in page
     assert 'data-step="each[500]/reply"' not in page
-    assert "/rows/?step=each%5B650%5D%2Freply&amp;from=" in page
-    part = operator.get(f"/runs/{made.run.id}/rows/?from=900&to=1100", headers=FRAGMENT)
+    assert "/rows/?step=each%5B1150%5D%2Freply&amp;start=" in page
+    part = operator.get(f"/runs/{made.run.id}/rows/?step=each[1150]/reply&start=500&stop=700")
     assert part.content.count(b'role="row"') == 200
-    for query in ("from=x&to=y", "from=-1&to=99999999999", "from=5&to=2"):
+    assert part.content.count(b"data-far") == 200
+    assert operator.get(f"/runs/{made.run.id}/").content.count(b'role="row"') == 1
+    opened = f"/runs/{made.run.id}/rows/?open=s{made.steps['each'].id}&start=3000&stop=3600"
+    assert operator.get(opened).content.count(b'role="row"') == 600
+    for query in ("start=x&stop=y", "start=-1&stop=99999999999", "start=5&stop=2"):
         assert operator.get(f"/runs/{made.run.id}/rows/?{query}").status_code == 200
 
 
@@ -168,7 +172,7 @@ def test_a_large_payload_shows_its_beginning_and_the_way_to_the_rest(operator: C
     made = factories.run(asked={"question": "x" * 200_000})
     page = operator.get(f"/runs/{made.run.id}/?tab=io").content
     assert len(page) < 40_000
-    assert b"Open all 200.0 KB" in page
+    assert b"Load all 200.0 KB" in page
     key = bytes(Run.objects.get(id=made.run.id).input_hash).hex()
     whole = operator.get(f"/runs/{made.run.id}/payloads/{key}/")
     assert whole["Content-Type"] == "application/json"

@@ -143,3 +143,11 @@ def used_by(prompt: str) -> list[str]:
     """Return the workflows whose deployed release holds a prompt."""
     found = Deployment.objects.filter(environment_id=_ENVIRONMENT, stable__manifest__prompts__has_key=prompt)
     return list(found.annotate(name=F("workflow")).order_by("name").values_list("name", flat=True))
+
+
+def body_of(kind: str, name: str, version: int) -> dict[str, Any] | None:
+    """Return the document of one version; None where there is none."""
+    found = DefinitionVersion.objects.filter(
+        definition__kind=kind, definition__name=name, version=version
+    ).values_list("body", flat=True)
+    return found.first()

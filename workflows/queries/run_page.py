@@ -2,74 +2,27 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from datetime import datetime
-from decimal import Decimal
 from typing import Any, Final
 
-from django.db.models import Max, Q
+import psycopg
+from django.db.models import Q
 
-from workflows import payloads, states
-from workflows.models import Attempt, Call, DefinitionVersion, JournalEvent, Lineage, Run, StepRun
+from workflows import payloads
+from workflows.models import Call, DefinitionVersion, JournalEvent, Lineage, Run, StepRun, Worker
 from workflows.payloads import Json
+from workflows.queries.step_rows import AttemptView, StepView, steps_of
+from workflows.spec import templates, workflow
 
-_MISSING: Final = "This value is not stored any more."
+__all__ = ["AttemptView", "StepView", "Value", "steps_of"]
 
-
-@dataclass(frozen=True, kw_only=True)
-class AttemptView:
-    """One try of a step."""
-
-    id: int
-    number: int
-    epoch: int
-    state: str
-    worker: str
-    started_at: datetime
-    ended_at: datetime | None
-    error: Mapping[str, Any] | None
-
-
-@dataclass(frozen=True, kw_only=True)
-class StepView:
-    """One step run with its attempts; payloads are left out, so that they can never hide the timeline."""
-
-    id: int
-    path: str
-    step_id: str
-    kind: str
-    epoch: int
-    ordinal: int
-    parent_id: int | None
-    item: int | None
-    state: str
-    reason: str
-    failures: int
-    losses: int
-    error: Mapping[str, Any] | None
-    started_at: datetime | None
-    ended_at: datetime | None
-    wake_at: datetime | None
-    cost_usd: Decimal | None
-    tokens: Mapping[str, Any] | None
-    input_hash: bytes | None
-    output_hash: bytes | None
-    attempts: tuple[AttemptView, ...] = ()
-
-    @property
-    def shown_state(self) -> str:
-        """The state as people see it: a step that waits for its next try is retrying."""
-        if self.state == "waiting" and self.reason == "retry":
-            return "retrying"
-        if self.state == "waiting" and self.reason == "children":
-            return "running"
-        return self.state
-
-    @property
-    def can_change(self) -> bool:
-        return self.state not in states.STEP_ENDED
+MISSING: Final = "This value is not stored any more."
+DAMAGED: Final = "This value cannot be read: its stored form is damaged, or the database refused to give it."
+# What reading a payload may raise beside its absence; the page shows everything else all the same.
+UNREADABLE: Final = (zlib.error, ValueError, psycopg.Error)
 
 
 @dataclass(frozen=True)
@@ -81,30 +34,6 @@ class Value:
     present: bool = True
 
 
-_STEP_COLUMNS: Final = tuple(each.name for each in fields(StepView) if each.name != "attempts")
-_ATTEMPT_COLUMNS: Final = tuple(each.name for each in fields(AttemptView) if each.name != "epoch")
-
-
-def steps_of(run_id: str) -> tuple[StepView, ...]:
-    """Return the current step runs of a run, each with the attempts of all its epochs.
-
-    Plain rows, not model instances: a run may have ten thousand, and this takes half the time.
-    """
-    steps = StepRun.objects.filter(run_id=run_id).order_by("ordinal", "id")
-    rows = list(steps.values(*_STEP_COLUMNS, "superseded"))
-    places = {row["id"]: (row["path"], row["epoch"]) for row in rows}
-    attempts: dict[str, list[AttemptView]] = defaultdict(list)
-    tries = Attempt.objects.filter(run_id=run_id).order_by("started_at", "id")
-    for row in tries.values(*_ATTEMPT_COLUMNS, "step_run_id"):
-        step_run_id = row.pop("step_run_id")
-        if step_run_id in places:
-            path, epoch = places[step_run_id]
-            attempts[path].append(AttemptView(**row, epoch=epoch))
-    return tuple(
-        StepView(**row, attempts=tuple(attempts[row["path"]])) for row in rows if not row.pop("superseded")
-    )
-
-
 def value_of(key: bytes | memoryview | None) -> Value:
     """Return a payload, or the words for its absence."""
     if key is None:
@@ -112,7 +41,9 @@ def value_of(key: bytes | memoryview | None) -> Value:
     try:
         return Value(payloads.load_one(key))
     except payloads.PayloadMissing:
-        return Value(problem=_MISSING)
+        return Value(problem=MISSING)
+    except UNREADABLE:
+        return Value(problem=DAMAGED)
 
 
 def calls_of(run_id: str, *, step_run_ids: Sequence[int] | None = None) -> list[Call]:
@@ -141,16 +72,67 @@ def lineage_of(run_id: str, step_run_id: int) -> list[tuple[str, str]]:
     )
 
 
-def events_of(run_id: str, *, after: int = 0, limit: int = 500) -> list[JournalEvent]:
-    """Return the journal in order, from after one event."""
-    return list(JournalEvent.objects.filter(run_id=run_id, seq__gt=after).order_by("seq")[:limit])
+@dataclass(frozen=True, kw_only=True)
+class EventPage:
+    """Some events in order, and whether there are more on either side."""
+
+    events: Sequence[JournalEvent]
+    earlier: bool
+    later: bool
 
 
-def mark_of(run_id: str) -> tuple[int, int]:
-    """Return the newest event and the number of calls: equal as long as nothing happened to the run."""
-    newest = JournalEvent.objects.filter(run_id=run_id).aggregate(seq=Max("seq"))
+def events_of(
+    run_id: str,
+    *,
+    kind: str = "",
+    step: str = "",
+    after: int = 0,
+    before: int | None = None,
+    around: int | None = None,
+    limit: int = 200,
+) -> EventPage:
+    """Return a page of the journal: from after a `seq`, up to before one, or with one in it.
+
+    `kind`: the beginning of the type. `step`: a part of the path.
+    """
+    events = JournalEvent.objects.filter(run_id=run_id)
+    if kind:
+        events = events.filter(type__startswith=kind)
+    if step:
+        events = events.filter(step__icontains=step)
+    if around is not None:
+        lead = list(
+            events.filter(seq__lt=around).order_by("-seq").values_list("seq", flat=True)[: limit // 4]
+        )
+        after = (lead[-1] if lead else around) - 1
+    if before is not None:
+        found = list(events.filter(seq__lt=before).order_by("-seq")[: limit + 1])
+        return EventPage(events=found[:limit][::-1], earlier=len(found) > limit, later=bool(found))
+    found = list(events.filter(seq__gt=after).order_by("seq")[: limit + 1])
+    earlier = after > 0 and events.filter(seq__lte=after).exists()
+    return EventPage(events=found[:limit], earlier=earlier, later=len(found) > limit)
+
+
+def event_types(run_id: str) -> list[str]:
+    """Return the types of events that a run has."""
+    types = JournalEvent.objects.filter(run_id=run_id).order_by("type").values_list("type", flat=True)
+    return list(types.distinct())
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How far the record of a run has come; equal as long as nothing happened to it."""
+
+    seq: int
+    calls: int
+    at: datetime | None  # of the newest event
+
+
+def standing_of(run_id: str) -> Standing:
+    """Return the newest event and the number of answered calls."""
+    newest = JournalEvent.objects.filter(run_id=run_id).order_by("-seq").values_list("seq", "at").first()
     calls = Call.objects.filter(run_id=run_id, ended_at__isnull=False).count()
-    return newest["seq"] or 0, calls
+    return Standing(newest[0] if newest else 0, calls, newest[1] if newest else None)
 
 
 def counts_of(run_id: str) -> dict[str, int]:
@@ -158,12 +140,77 @@ def counts_of(run_id: str) -> dict[str, int]:
     return {"events": JournalEvent.objects.filter(run_id=run_id).count()}
 
 
-def definition_of(run: Run) -> DefinitionVersion | None:
+@dataclass(frozen=True)
+class Queue:
+    """What a run that has not begun waits behind."""
+
+    ahead: int
+    median_wait_s: float | None
+    workers: int
+
+
+_RECENT: Final = 50
+
+
+def queue_of(run: Run, *, alive_since: datetime) -> Queue:
+    """Return how many runs come first, and how long the latest ones waited."""
+    first = Q(priority__lt=run.priority) | Q(priority=run.priority, created_at__lt=run.created_at)
+    ahead = Run.objects.filter(first, state="queued").count()
+    begun = Run.objects.filter(started_at__isnull=False).order_by("-created_at", "-id")
+    waits = sorted(
+        (started - created).total_seconds()
+        for created, started in begun.values_list("created_at", "started_at")[:_RECENT]
+        if started is not None
+    )
+    workers = Worker.objects.filter(seen_at__gte=alive_since).count()
+    return Queue(ahead, waits[len(waits) // 2] if waits else None, workers)
+
+
+def sent_key(run_id: str, path: str) -> str:
+    """Return the idempotency key under which a step's call left, where one was recorded."""
+    sent = JournalEvent.objects.filter(run_id=run_id, step=path, type="step.sending").order_by("-seq")
+    data = sent.values_list("data", flat=True).first()
+    return str(data.get("key", "")) if isinstance(data, dict) else ""
+
+
+@dataclass(frozen=True)
+class Definition:
+    """The workflow version that a run's release pins, as the run's page reads it."""
+
+    body: Mapping[str, Any]
+
+    @property
+    def uses(self) -> Mapping[str, str]:
+        """For each step id the prompt, corpus or tool that it names."""
+        return {id: _use(step) for id, step in find_steps(self.body).items()}
+
+    @property
+    def needs(self) -> Mapping[str, tuple[str, ...]]:
+        """For each step id those that it waits for; nothing where the document is not readable any more."""
+        return _needs(self.body)
+
+
+def definition_of(run: Run) -> Definition | None:
     """Return the workflow version that the run's release pins."""
     name, version = run.release.manifest.get("workflow", [run.workflow, None])
-    return DefinitionVersion.objects.filter(
+    found = DefinitionVersion.objects.filter(
         definition__kind="Workflow", definition__name=name, version=version
-    ).first()
+    ).values_list("body", flat=True)
+    body = found.first()
+    return Definition(body) if body is not None else None
+
+
+def _use(step: Mapping[str, Any]) -> str:
+    return next((step[key] for key in ("prompt", "retrieve", "tool") if isinstance(step.get(key), str)), "")
+
+
+def _needs(body: Mapping[str, Any]) -> Mapping[str, tuple[str, ...]]:
+    """Return what each step waits for; documents that an older version accepted may not be readable any more."""
+    try:
+        parsed = workflow.parse(body)
+    except (KeyError, TypeError, ValueError, templates.TemplateError):
+        return {}
+    return {step.id: step.needs for step in workflow.walk([*parsed.steps, *parsed.finally_])}
 
 
 def find_steps(body: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:

@@ -158,7 +158,7 @@ def test_only_the_last_bar_of_a_failed_step_is_solid_red() -> None:
     mended = _step(
         2, "ask", tries=[(0, 5, "failed"), (6, 8, "lost"), (9, 14, "succeeded")], failures=1, losses=1
     )
-    drawn = waterfall.rows_html(_rows(failed, mended), scale.build(14), selected="", more="")
+    drawn = waterfall.rows_html(_rows(failed, mended), scale.build(14), waterfall.Shown())
     assert drawn.count("bar-bad") == 1
     assert drawn.count("bar-soft") == 2
     assert drawn.count("bar-lost") == 1
@@ -169,7 +169,7 @@ def test_only_the_last_bar_of_a_failed_step_is_solid_red() -> None:
 def test_names_from_outside_are_drawn_as_text(path: str, note: str) -> None:
     step = _step(1, path or "x", step_id=path or "x")
     rows = timeline.build([step], begun=BEGUN, now=BEGUN, notes={1: note})
-    drawn = waterfall.rows_html(rows, scale.build(1), selected="", more="")
+    drawn = waterfall.rows_html(rows, scale.build(1), waterfall.Shown())
     drawn.encode()
     assert drawn.count("<div") == 4
     assert "<script" not in drawn
@@ -178,5 +178,5 @@ def test_names_from_outside_are_drawn_as_text(path: str, note: str) -> None:
 def test_two_thousand_rows_are_drawn_in_well_under_a_second() -> None:
     rows = _rows(*_map(1000, failed=tuple(range(1000))))
     started = datetime.now(UTC)
-    waterfall.rows_html(rows, scale.build(2000), selected="", more="", start=0, stop=len(rows))
+    waterfall.rows_html(rows, scale.build(2000), waterfall.Shown(), start=0, stop=len(rows))
     assert (datetime.now(UTC) - started).total_seconds() < 1

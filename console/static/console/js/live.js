@@ -3,9 +3,9 @@ import { all, isTyping, on, one } from "./dom.js";
 
 let paused = false;
 const polled = (event) => event.detail?.ctx?.sourceEvent?.type === "every";
-const words = { live: "Live", paused: "Paused", stale: "Stale" };
+const words = { live: "Live", paused: "Paused", stale: "Stale", reconnecting: "Reconnecting…", gone: "Deleted" };
 
-function show(state, text) {
+export function show(state, text) {
   all("[data-live]").forEach((button) => {
     button.dataset.state = state;
     button.setAttribute("aria-pressed", state === "paused");
@@ -14,7 +14,7 @@ function show(state, text) {
 }
 
 /* Never under somebody's hands: not while text is selected or a question is open. */
-const busy = () => document.hidden || paused || !getSelection().isCollapsed || one("dialog[open]");
+export const busy = () => document.hidden || paused || !getSelection().isCollapsed || one("dialog[open]");
 
 on("htmx:config:request", (event) => {
   const { ctx } = event.detail;

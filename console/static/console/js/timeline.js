@@ -1,5 +1,6 @@
 /* The timeline of a run: a tree grid with one tab stop; the step that is chosen stands in the address. */
 import { all, copy, isPhone, isTyping, on, one, onClick } from "./dom.js";
+import { load } from "./zoom.js";
 
 const LOAD_AFTER_MS = 60;
 const grid = () => one("#step-rows");
@@ -16,9 +17,20 @@ function showBelow(row, shown) {
 
 function fold(row, open = row.getAttribute("aria-expanded") === "false") {
   if (!row?.hasAttribute("aria-expanded")) return;
+  if (open && row.hasAttribute("data-far")) { unfoldFar(row); return; }
   row.setAttribute("aria-expanded", open);
   folds.set(row.id, open);
   showBelow(row, open);
+}
+
+/* Of a very long run only what is unfolded is in the page: the server unfolds, and the address keeps it. */
+async function unfoldFar(row) {
+  const { id } = row;
+  const here = new URL(location);
+  here.searchParams.append("open", id);
+  history.replaceState(history.state, "", here);
+  await load();
+  focus(document.getElementById(id));
 }
 
 function focus(row) {

@@ -1,0 +1,16 @@
+"""Find the run that an address names. Nothing else."""
+
+from __future__ import annotations
+
+from django.http import Http404
+
+from console import formats
+from workflows.models import Run
+
+
+def find(run_id: str) -> Run:
+    """Return a run with its release. Raises: Http404."""
+    run = Run.objects.select_related("release").filter(id=run_id.replace("\0", "")).first()
+    if run is None:
+        raise Http404(f"There is no run {formats.printable(run_id)}. It may have been deleted.")
+    return run

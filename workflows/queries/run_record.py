@@ -1,0 +1,137 @@
+"""The whole record of one run in plain JSON values: to be kept, or looked at elsewhere. Reads only."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from workflows import payloads
+from workflows.models import JournalEvent, Run
+from workflows.queries import run_page
+from workflows.queries.step_rows import StepView, steps_of
+
+Json = Any
+_AT_ONCE = 500
+
+
+def values_of(keys: Iterable[bytes | memoryview | None]) -> Mapping[str, Json]:
+    """Return payloads by hex of their hash; those that are gone or damaged are left out."""
+    wanted = list({bytes(key) for key in keys if key is not None})
+    found: dict[str, Json] = {}
+    for low in range(0, len(wanted), _AT_ONCE):
+        part = wanted[low : low + _AT_ONCE]
+        try:
+            found |= payloads.load(part)
+        except (payloads.PayloadMissing, *run_page.UNREADABLE):
+            for key in part:
+                value = run_page.value_of(key)
+                if not value.problem:
+                    found[key.hex()] = value.value
+    return found
+
+
+def of_run(run: Run) -> dict[str, Json]:
+    """Return run, steps with attempts, calls and journal, with every payload in its place; what is gone is null."""
+    steps, calls = steps_of(run.id), run_page.calls_of(run.id)
+    keys = [run.input_hash, run.output_hash]
+    keys += [key for step in steps for key in (step.input_hash, step.output_hash)]
+    keys += [key for call in calls for key in (call.request_hash, call.response_hash)]
+    values = values_of(keys)
+
+    def value(key: bytes | memoryview | None) -> Json:
+        return values.get(bytes(key).hex()) if key is not None else None
+
+    return {
+        "run": {
+            "id": run.id,
+            "title": run.title,
+            "workflow": run.workflow,
+            "release": run.release.number,
+            "environment": run.environment_id,
+            "manifest": run.release.manifest,
+            "snapshots": run.pins,
+            "state": run.state,
+            "trigger": run.trigger,
+            "created_by": run.created_by,
+            "error": run.error,
+            "input": value(run.input_hash),
+            "output": value(run.output_hash),
+            "cost_usd": _text(run.cost_usd),
+            "tokens": run.tokens,
+            **_times(run),
+        },
+        "steps": [
+            {**_step(step), "input": value(step.input_hash), "output": value(step.output_hash)}
+            for step in steps
+        ],
+        "calls": [
+            {
+                "step": next((s.path for s in steps if s.id == call.step_run_id), None),
+                "attempt": call.attempt,
+                "provider": call.provider,
+                "model_requested": call.model_requested,
+                "model_returned": call.model_returned or None,
+                "request": value(call.request_hash),
+                "response": value(call.response_hash),
+                "finish_reason": call.finish_reason or None,
+                "usage": call.usage,
+                "cost_usd": _text(call.cost_usd),
+                "price_version": call.price_version or None,
+                "timing_ms": call.timing_ms,
+                "error": call.error,
+                "started_at": _moment(call.started_at),
+                "ended_at": _moment(call.ended_at),
+            }
+            for call in calls
+        ],
+        "journal": _journal(run.id),
+    }
+
+
+def _times(run: Run) -> dict[str, str | None]:
+    return {
+        "created_at": _moment(run.created_at),
+        "started_at": _moment(run.started_at),
+        "ended_at": _moment(run.ended_at),
+    }
+
+
+def _step(step: StepView) -> dict[str, Json]:
+    return {
+        "path": step.path,
+        "kind": step.kind,
+        "state": step.state,
+        "epoch": step.epoch,
+        "error": step.error,
+        "cost_usd": _text(step.cost_usd),
+        "tokens": step.tokens,
+        "started_at": _moment(step.started_at),
+        "ended_at": _moment(step.ended_at),
+        "attempts": [
+            {
+                "number": each.number,
+                "epoch": each.epoch,
+                "state": each.state,
+                "worker": each.worker,
+                "error": each.error,
+                "started_at": _moment(each.started_at),
+                "ended_at": _moment(each.ended_at),
+            }
+            for each in step.attempts
+        ],
+    }
+
+
+def _journal(run_id: str) -> Sequence[dict[str, Json]]:
+    columns = ("seq", "type", "at", "step", "epoch", "attempt", "n", "data")
+    rows = JournalEvent.objects.filter(run_id=run_id).order_by("seq").values(*columns)
+    return [{**row, "at": _moment(row["at"])} for row in rows]
+
+
+def _moment(when: datetime | None) -> str | None:
+    return when.isoformat().replace("+00:00", "Z") if when else None
+
+
+def _text(amount: object) -> str | None:
+    return None if amount is None else f"{amount:f}"
