@@ -90,10 +90,10 @@ class _Builder:
 
     def walk_list(self, steps: Sequence[StepView], *, key: str, depth: int, hidden: bool) -> None:
         """Add steps in order; several of one name, as a loop makes them, below a row of their own."""
-        names = Counter(step.step_id for step in steps)
+        names = Counter(step.step_id for step in steps) if len(steps) >= _GROUP_FROM else {}
         grouped: set[str] = set()
         for step in steps:
-            if names[step.step_id] < _GROUP_FROM:
+            if names.get(step.step_id, 0) < _GROUP_FROM:
                 self.add(step, parent=key, depth=depth, hidden=hidden, label=step.step_id)
             elif step.step_id not in grouped:
                 grouped.add(step.step_id)

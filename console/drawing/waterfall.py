@@ -22,6 +22,7 @@ _MIN_WIDTH = 0.35  # per cent of the lane, so that a step of 2 ms stays visible
 CHUNK = 50  # rows that the browser lays out together
 FULL = 1000  # up to here every row is in the page, so that the browser's own search finds it
 FIRST, LAZY = 300, 200
+NEAR = 40  # rows around a chosen one that are in the page too, so that it does not stand beside a blank
 _LAST_LABEL = 93  # per cent; further right a time would be cut off
 SETTLED_BAD = frozenset({"failed", "unknown"})
 _SPOILT = frozenset({"failed", "lost", "interrupted"})
@@ -188,7 +189,9 @@ def rows_html(
     ]
     for low in range(whole, len(present), LAZY):
         high = min(low + LAZY, len(present))
-        if low <= chosen < high:  # a deep link: what it names is in the first answer
+        if (
+            low - NEAR <= chosen < high + NEAR and chosen >= 0
+        ):  # what a deep link names is in the first answer
             drawn.append(f'<div role="rowgroup">{part(low, high)}</div>')
         else:
             drawn.append(_later(low, high, shown.more))

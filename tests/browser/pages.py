@@ -30,6 +30,13 @@ PAGES = {
     "run, events": "/runs/r_0000000000002/?tab=events",
     "run, documents": "/runs/r_0000000000001/?tab=documents",
     "run, input": "/runs/r_0000000000001/?tab=io",
+    "run, zoomed": "/runs/r_0000000000001/?from=1.5&to=4.2&step=answer",
+    "run, critical path": "/runs/r_0000000000002/?critical=1&list=%3Fstate%3Dfailed",
+    "run, decisions": "/runs/r_0000000000001/?tab=decisions",
+    "run, queued": "/runs/r_0000000000006/",
+    "run, attempt": "/runs/r_0000000000001/?step=answer&attempt=1",
+    "run, large input": "/runs/r_0000000000007/?tab=io",
+    "run, 2000 steps": "/runs/r_0000000000008/?step=each[700]/reply",
     "run, cost": "/runs/r_0000000000001/?tab=cost",
     "cancel": "/runs/r_0000000000003/cancel/",
     "retry": "/runs/r_0000000000002/retry/",
@@ -106,6 +113,9 @@ def fill() -> None:
     example_runs.unknown_run(number=4)
     example_runs.map_run(30, failed=[4], number=5)
     factories.many_runs(240, states=(*["succeeded"] * 11, "failed", "cancelled"))
+    factories.run("queued", number=6, ago_s=12)
+    factories.run(number=7, asked={"question": "What is in this scan?", "notes": ["long"] * 20000})
+    example_runs.map_run(1000, failed=[17, 420], number=8)
     example_bulk.fill()
     people()
     _corpora()

@@ -7,6 +7,7 @@ const words = { live: "Live", paused: "Paused", stale: "Stale", reconnecting: "R
 
 export function show(state, text) {
   all("[data-live]").forEach((button) => {
+    if (button.dataset.state === "gone") return; // what is deleted does not come back
     button.dataset.state = state;
     button.setAttribute("aria-pressed", state === "paused");
     one("span", button).textContent = text ?? words[state];

@@ -142,4 +142,4 @@ on("keydown", (event) => {
 });
 
 const chosen = grid() && one('.step-row[aria-selected="true"]', grid());
-if (chosen && !isPhone()) chosen.scrollIntoView({ block: "nearest" });
+if (chosen && !isPhone()) chosen.scrollIntoView({ block: new URLSearchParams(location.search).has("step") ? "center" : "nearest" });
