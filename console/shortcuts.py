@@ -58,6 +58,12 @@ RUN: Final = Group(
         Shortcut(("Home", "End"), "First step, last step"),
         Shortcut(("e",), "Next error"),
         Shortcut(("c",), "Copy the link to this step"),
+        Shortcut(("f",), "Filter the steps or events"),
+        Shortcut(("z",), "Zoom to this step"),
+        Shortcut(("0",), "Show the whole run again"),
+        Shortcut(("1", "8"), "Open a tab, counted from the left", sequence=False),
+        Shortcut(("J", "K"), "Older run, newer run of the list that you came from"),
+        Shortcut(("r",), "Retry the run…"),
     ),
 )
 GROUPS: Final = (EVERYWHERE, LISTS, RUN)
