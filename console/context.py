@@ -38,6 +38,7 @@ NAVIGATION: tuple[tuple[str, tuple[Entry, ...]], ...] = (
             Entry("Workflows", "workflow", "workflows", "definitions.view", "w"),
             Entry("Prompts", "file-text", "prompts", "definitions.view", "t"),
             Entry("Corpora", "database", "corpora", "corpora.view", "c"),
+            Entry("Apply files", "upload", "apply", "definitions.view", "y"),
         ),
     ),
     ("Observe", (Entry("Audit log", "scroll-text", "audit", "audit.view", "u"),)),

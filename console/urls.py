@@ -4,6 +4,7 @@ from django.urls import URLPattern, URLResolver, include, path, re_path
 
 from console.api import health, schema
 from console.views import (
+    applying,
     audit,
     bulk,
     bulk_new,
@@ -30,6 +31,8 @@ from console.views import (
     step,
     style,
     tokens,
+    workflow_diff,
+    workflow_edit,
     workflows,
 )
 
@@ -66,8 +69,16 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("runs/<str:run_id>/resolve/", run_actions.resolve, name="run-resolve"),
     path("runs/<str:run_id>/again/", start.again, name="run-again"),
     path("workflows/", workflows.index, name="workflows"),
+    path("workflows/new/", workflow_edit.new, name="workflow-new"),
+    path("workflows/new/check/", workflow_edit.check, name="workflow-new-check"),
     path("workflows/<str:name>/", workflows.detail, name="workflow"),
+    path("workflows/<str:name>/step/", workflows.step, name="workflow-step"),
+    path("workflows/<str:name>/edit/", workflow_edit.edit, name="workflow-edit"),
+    path("workflows/<str:name>/check/", workflow_edit.check, name="workflow-check"),
+    path("workflows/<str:name>/diff/", workflow_diff.pick, name="workflow-diff-pick"),
+    path("workflows/<str:name>/diff/<int:old>/<int:new>/", workflow_diff.compare, name="workflow-diff"),
     path("workflows/<str:name>/start/", start.form, name="start"),
+    path("apply/", applying.index, name="apply"),
     path("corpora/", corpora.index, name="corpora"),
     path("corpora/<str:name>/", corpora.detail, name="corpus"),
     path("corpora/<str:name>/upload/", corpus_upload.upload, name="corpus-upload"),

@@ -8,7 +8,7 @@ from __future__ import annotations
 import difflib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from django.db import transaction
@@ -19,7 +19,7 @@ from retrieval.errors import RetrievalError
 from workflows import audit, reserved, saved
 from workflows.actor import SYSTEM, Actor
 from workflows.errors import UnknownObject
-from workflows.models import Definition, DefinitionVersion, Release
+from workflows.models import Definition, DefinitionVersion, Deployment, Release
 from workflows.releases import build, resolve
 from workflows.reserved import is_builtin
 from workflows.saved import Key, Saved
@@ -37,23 +37,29 @@ CHUNK_OVERLAP = 40
 
 @dataclass(frozen=True)
 class Change:
-    """What becomes of one document; `version` is the one that it has then."""
+    """What becomes of one document; `version` is the one that it has then, `before` and `after` are its texts."""
 
     kind: str
     name: str
     action: Action
     version: int
-    diff: str
+    diff: str = ""
+    before: str = ""
+    after: str = ""
 
 
 @dataclass(frozen=True)
 class Applied:
-    """What `apply` did, or would do. With errors nothing was done."""
+    """What `apply` did, or would do. With errors nothing was done.
+
+    `deployed`: what new runs get because of it, as (workflow, release, environment).
+    """
 
     plan: tuple[Change, ...] = ()
     applied: bool = False
     errors: tuple[SpecError, ...] = ()
     releases: tuple[Release, ...] = ()
+    deployed: tuple[tuple[str, int, str], ...] = ()
 
 
 def apply(sources: Sequence[SourceText], *, actor: Actor, dry_run: bool = False, reason: str = "") -> Applied:
@@ -74,10 +80,12 @@ def apply(sources: Sequence[SourceText], *, actor: Actor, dry_run: bool = False,
         releases: tuple[Release, ...] = ()
         if not errors:
             errors, releases = _carry_out(loaded.documents, changes, actor=actor, reason=reason)
+        deployed = _deployed(releases) if not errors else ()
         if errors or dry_run:
             transaction.set_rollback(True)
-        done = not (errors or dry_run)
-        return Applied(changes if not errors else (), done, tuple(sorted(errors)), releases if done else ())
+        if errors:
+            return Applied(errors=tuple(sorted(errors)))
+        return Applied(changes, not dry_run, releases=releases, deployed=deployed)
 
 
 def save(kind: str, body: Mapping[str, Any], *, actor: Actor) -> Applied:
@@ -143,23 +151,35 @@ def _change(document: Document, before: Saved) -> Change:
     found = before.versions.get(key)
     if found is None:
         version = before.archived.get(key, 0) + 1
-        return Change(document.kind, document.name, "create", version, _diff(None, document))
+        return _compared(Change(document.kind, document.name, "create", version), None, document)
     if found.content_hash == content_hash(document.body):
-        return Change(document.kind, document.name, "unchanged", found.version, "")
-    diff = _diff(found, document)
-    return Change(document.kind, document.name, "new_version", found.version + 1, diff)
+        return Change(document.kind, document.name, "unchanged", found.version)
+    change = Change(document.kind, document.name, "new_version", found.version + 1)
+    return _compared(change, found, document)
 
 
-def _diff(old: DefinitionVersion | None, document: Document) -> str:
-    """A unified diff of the documents as YAML."""
-    lines = writing.dump([document.body]).splitlines(keepends=True)
-    old_lines = writing.dump([old.body]).splitlines(keepends=True) if old else []
+def _compared(change: Change, old: DefinitionVersion | None, document: Document) -> Change:
+    """The change with both texts, as YAML, and the unified diff of them."""
+    before = writing.dump([old.body]) if old else ""
+    after = writing.dump([document.body])
+    diff = _diff(old, document, before.splitlines(keepends=True), after.splitlines(keepends=True))
+    return replace(change, diff=diff, before=before, after=after)
+
+
+def _diff(
+    old: DefinitionVersion | None, document: Document, old_lines: Sequence[str], lines: Sequence[str]
+) -> str:
     version = old.version if old else 0
     if len(lines) + len(old_lines) > MAX_DIFF_LINES:
         return f"{len(old_lines)} lines before, {len(lines)} lines now\n"
     label = f"{document.kind}/{document.name}"
     before = f"{label}@{version}" if old else "/dev/null"
     return "".join(difflib.unified_diff(old_lines, lines, before, f"{label}@{version + 1}"))
+
+
+def _deployed(releases: Sequence[Release]) -> tuple[tuple[str, int, str], ...]:
+    found = Deployment.objects.filter(stable__in=releases).order_by("workflow", "environment_id")
+    return tuple(found.values_list("workflow", "stable__number", "environment_id")) if releases else ()
 
 
 def _broken_elsewhere(batch: Sequence[Document], changes: Sequence[Change], before: Saved) -> set[SpecError]:

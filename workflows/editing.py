@@ -23,6 +23,7 @@ from workflows.spec.documents import Document, SourceText
 from workflows.spec.places import SpecError
 
 MAX_NOTE = 1_000  # characters
+NEW = "document"  # what errors call a text that has no name yet
 
 
 @dataclass(frozen=True)
@@ -53,18 +54,32 @@ def read(kind: str, name: str, text: str, *, catalog: Catalog | None = None) -> 
 
     Without a catalog its references are checked against nothing saved: right for documents that have none.
     """
-    loaded = documents.load([SourceText(name, text)])
-    if loaded.errors or len(loaded.documents) != 1:
-        count = len(loaded.documents)
-        wrong = SpecError(name, 1, "", f"one document is edited here, not {count}")
-        return Checked(errors=loaded.errors or (wrong,))
-    document = loaded.documents[0]
-    errors = check([document], catalog=catalog or Catalog())
+    checked = _read(name, text, catalog or Catalog())
+    if checked.document is None:
+        return checked
+    document, errors = checked.document, checked.errors
     for key, wanted in (("kind", kind), ("name", name)):
         if document.body[key] != wanted:
             message = f"has to stay {wanted}: another {key} would be another document"
             errors = (document.where.error((key,), message), *errors)
     return Checked(document, tuple(sorted(set(errors))))
+
+
+def read_new(kind: str, text: str, *, catalog: Catalog) -> Checked:
+    """Read and check the text of one document of a kind that has whatever name it gives itself."""
+    checked = _read(NEW, text, catalog)
+    if checked.document is None or checked.document.kind == kind:
+        return checked
+    wrong = checked.document.where.error(("kind",), f"has to be {kind}; apply other documents as files")
+    return Checked(checked.document, (wrong, *checked.errors))
+
+
+def _read(file: str, text: str, catalog: Catalog) -> Checked:
+    loaded = documents.load([SourceText(file, text)])
+    if loaded.errors or len(loaded.documents) != 1:
+        wrong = SpecError(file, 1, "", f"one document is edited here, not {len(loaded.documents)}")
+        return Checked(errors=loaded.errors or (wrong,))
+    return Checked(loaded.documents[0], check(list(loaded.documents), catalog=catalog))
 
 
 def save(kind: str, name: str, text: str, *, base: int, actor: Actor, note: str = "") -> Saving:

@@ -21,21 +21,26 @@ from console.drawing.graph_model import Graph, Node, walk
 _NAME_CHARS: Final = 24  # what fits beside the icon, in the fixed-width font
 _NAME_CHARS_MARKED: Final = 20
 _LINE_CHARS: Final = 33
-_CHAR_PX: Final = 6.2  # of the labels of frames
+_CHAR_PX: Final = 5.7  # of the labels of frames
 _ARROW: Final = 5  # px
 _MAX_TITLE: Final = 2_000
 
 
 @dataclass(frozen=True, kw_only=True)
 class Dress:
-    """How a step is shown: where it leads, its last line, and its mark (icon and word, for states and changes)."""
+    """How a step is shown: where it leads, its last line, and its mark (icon and word, for states and changes).
+
+    `jump`: the place in an editor that it leads to instead, as `FIELD:LINE`.
+    """
 
     href: str = ""
+    jump: str = ""
     line: str = ""
     tone: str = ""
     icon: str = ""
     word: str = ""
     quiet: bool = False
+    gone: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,7 +104,7 @@ def _frame(box: Box) -> str:
     )
     if "#" not in box.id:
         return shape
-    text = _text(_clip(box.label, int((box.width - 24) / _CHAR_PX)))
+    text = _text(_clip(box.label, int((box.width - 20) / _CHAR_PX)))
     return (
         f'<g>{shape}<text class="frame-label" x="{box.x + 12}" y="{box.y + 17}">{text}</text>'
         f"<title>{_text(box.label[:_MAX_TITLE])}</title></g>"
@@ -130,9 +135,8 @@ def _arrow(end: tuple[int, int]) -> str:
 def _step(box: Box, node: Node, dress: Dress, *, selected: bool) -> str:
     x, y = box.x, box.y
     look = looks.kind_look(node.kind)
-    classes = ["step", f"tone-{dress.tone}" if dress.tone else "", "is-quiet" if dress.quiet else ""]
     told = escape(_told(node, dress))
-    tag, target = ("a", f' href="{escape(dress.href)}"') if dress.href else ("g", ' role="img"')
+    tag, target = _target(dress)
     shapes = [
         f'<rect class="step-box" x="{x}" y="{y}" width="{WIDTH}" height="{HEIGHT}" rx="8"/>',
         _icon(look.icon, f"ink-{look.tone}", x + 11, y + 10),
@@ -144,9 +148,22 @@ def _step(box: Box, node: Node, dress: Dress, *, selected: bool) -> str:
         shapes.append(_icon(dress.icon, "step-mark", x + WIDTH - 25, y + 10))
     current = ' aria-current="true"' if selected else ""
     return (
-        f'<{tag} class="{" ".join(filter(None, classes))}"{target}{current} data-step="{escape(node.id)}" '
+        f'<{tag} class="{_classes(dress)}"{target}{current} data-step="{escape(node.id)}" '
         f'aria-label="{told}"><title>{told}</title>{"".join(shapes)}</{tag}>'
     )
+
+
+def _target(dress: Dress) -> tuple[str, str]:
+    if dress.jump:
+        field = dress.jump.partition(":")[0]
+        return "a", f' href="#{escape(field)}" data-jump="{escape(dress.jump)}"'
+    return ("a", f' href="{escape(dress.href)}"') if dress.href else ("g", ' role="img"')
+
+
+def _classes(dress: Dress) -> str:
+    names = ["step", f"tone-{dress.tone}" if dress.tone else ""]
+    names += ["is-quiet" if dress.quiet else "", "is-gone" if dress.gone else ""]
+    return " ".join(filter(None, names))
 
 
 def _name_room(dress: Dress) -> int:

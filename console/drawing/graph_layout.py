@@ -284,7 +284,9 @@ def _placed(nodes: Sequence[Node], parts: Sequence[Picture], plan: _Plan, middle
         for key in rank:
             top[key], floor[key] = y, y + height
             if key < len(nodes):
-                picture.put(parts[key], start[key], y)
+                if not plan.up[key]:  # beside a tall frame it stands near what needs it
+                    top[key] = floor[key] - parts[key].height
+                picture.put(parts[key], start[key], top[key])
         y += height + GAP_Y
     picture.height = y - GAP_Y
     for (source, target), lanes in plan.lanes.items():

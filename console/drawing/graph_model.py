@@ -69,6 +69,30 @@ def walk(nodes: Sequence[Node]) -> Iterator[Node]:
             yield from walk(group.nodes)
 
 
+def documents(body: Mapping[str, Json]) -> dict[str, dict[str, Json]]:
+    """Give every step of a document by its id, each without the steps that it holds."""
+    found: dict[str, dict[str, Json]] = {}
+    todo = list(reversed(_list(body.get("steps"))))
+    while todo:
+        step = todo.pop()
+        if not isinstance(step, dict):
+            continue
+        if isinstance(step.get("id"), str):
+            found[step["id"]] = {key: _without_steps(value) for key, value in step.items()}
+        for key in ("branch", "map", "loop"):
+            held = step.get(key)
+            for part in held if isinstance(held, list) else [held]:
+                if isinstance(part, dict):
+                    todo += reversed(_list(part.get("steps")))
+    return found
+
+
+def _without_steps(value: Json) -> Json:
+    if isinstance(value, list):
+        return [_without_steps(part) if isinstance(part, dict) else part for part in value]
+    return {k: v for k, v in value.items() if k != "steps"} if isinstance(value, dict) else value
+
+
 def bounded(graph: Graph, *, opened: frozenset[str] = frozenset(), most: int = MAX_DRAWN) -> Graph:
     """Fold frames, except the opened ones, and then leave out the last steps, until few enough are drawn."""
     if _size(graph.nodes) <= most:

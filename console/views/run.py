@@ -29,6 +29,7 @@ _WORKER_ALIVE: Final = timedelta(seconds=60)
 _BEAT_S: Final = 2
 TABS: Final = (
     ("", "Timeline"),
+    ("graph", "Graph"),
     ("events", "Events"),
     ("documents", "Documents"),
     ("decisions", "Decisions"),
@@ -57,7 +58,8 @@ def detail(request: HttpRequest, run_id: str) -> HttpResponse:
         **_attention(run, steps, standing, want, now),
     }
     is_poll = bool(request.headers.get("HX-Request"))
-    if not is_poll and not want.tab and context["selected"]:
+    shows_step = not want.tab or (want.tab == "graph" and want.step)
+    if not is_poll and shows_step and context["selected"]:
         context |= step.inspector(run, steps, context["selected"], attempt=want.attempt)
     answer = render(request, "run/_run.html" if is_poll else "run/page.html", context)
     answer["HX-PTag"] = mark
@@ -134,6 +136,8 @@ def _tabs(run: Run, steps: Sequence[StepView], want: Asked) -> list[dict[str, An
 def _tab(
     run: Run, steps: Sequence[StepView], calls: Sequence[Call], want: Asked, now: datetime
 ) -> dict[str, Any]:
+    if want.tab == "graph":
+        return run_graph.context(run, steps, selected=want.step, now=run.ended_at or now)
     if want.tab == "events":
         return run_tabs.events_tab(run, want)
     if want.tab == "documents":

@@ -9,7 +9,7 @@ from django.utils import timezone
 from console.api import tokens
 from console.models import User
 from retrieval import drafts
-from tests import example_bulk, example_runs, factories
+from tests import example_bulk, example_runs, example_workflows, factories
 from tests.db.retrieval import fixtures
 from workflows import audit
 from workflows.actor import Actor
@@ -49,7 +49,19 @@ PAGES = {
     "bulk, stopped": "/runs/bulk/b_0000000000002/",
     "bulk, refused": "/runs/bulk/b_0000000000002/?outcome=refused",
     "workflows": "/workflows/",
-    "workflow": "/workflows/docs-assistant/",
+    "workflow": "/workflows/claims/",
+    "workflow, step": "/workflows/claims/?step=assess",
+    "workflow, definition": "/workflows/claims/?tab=definition",
+    "workflow, versions": "/workflows/claims/?tab=versions",
+    "workflow, releases": "/workflows/claims/?tab=releases",
+    "workflow, older version": "/workflows/claims/?version=1",
+    "workflow, two versions": "/workflows/claims/diff/1/2/",
+    "workflow, edit": "/workflows/claims/edit/",
+    "workflow, problems": "/workflows/docs-assistant/edit/",
+    "workflow, new": "/workflows/new/",
+    "apply": "/apply/",
+    "run, graph": "/runs/r_0000000000002/?tab=graph",
+    "run, graph of a map": "/runs/r_0000000000005/?tab=graph",
     "start": "/workflows/docs-assistant/start/",
     "corpora": "/corpora/",
     "corpus": "/corpora/handbook/",
@@ -105,6 +117,8 @@ def people() -> None:
 
 def fill() -> None:
     """Fill the database with what the pages show."""
+    example_workflows.documents()
+    example_workflows.runs()
     factories.prompts()
     factories.worker()
     example_runs.succeeded_run(number=1)

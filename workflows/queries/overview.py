@@ -262,10 +262,10 @@ WHERE step.state = 'unknown' AND NOT step.superseded GROUP BY 1
 """
 
 
-def workflows(window: Window) -> tuple[WorkflowFigures, ...]:
+def workflows(window: Window, *, most: int | None = WORKFLOWS) -> tuple[WorkflowFigures, ...]:
     """Return the workflows that ran in a window, those with the most trouble first.
 
-    Of the newest `WORKFLOW_SAMPLE` runs; at most `WORKFLOWS` of them.
+    Of the newest `WORKFLOW_SAMPLE` runs; at most `most` of them, or all.
     """
     width = (window.until - window.since) / PARTS
     rows = _rows(_WORKFLOWS, width=width, since=window.since, until=window.until, limit=WORKFLOW_SAMPLE)
@@ -289,7 +289,7 @@ def workflows(window: Window) -> tuple[WorkflowFigures, ...]:
         for name, start, count, succeeded, failed, p95, cost in rows
         if start is None
     ]
-    return tuple(sorted(found, key=lambda w: (-w.unknown, -w.failed, -w.runs, w.name))[:WORKFLOWS])
+    return tuple(sorted(found, key=lambda w: (-w.unknown, -w.failed, -w.runs, w.name))[:most])
 
 
 _ERRORS: Final = """

@@ -11,7 +11,7 @@ from xml.etree import ElementTree
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from console.drawing import graph, graph_layout, graph_model
+from console.drawing import graph, graph_diff, graph_layout, graph_model
 from console.drawing.graph_layout import Box, Picture
 from tests import factories
 
@@ -66,7 +66,7 @@ def _picture(document: Json) -> Picture:
     return graph_layout.arrange(graph_model.read(document))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(_documents())
 def test_no_two_steps_overlap_and_frames_are_apart_or_within_each_other(document: Json) -> None:
     picture = _picture(document)
@@ -77,7 +77,7 @@ def test_no_two_steps_overlap_and_frames_are_apart_or_within_each_other(document
     assert all(box.y >= 0 and box.y + box.height <= picture.height for box in picture.boxes)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(_documents())
 def test_lines_only_go_down_and_cross_no_step(document: Json) -> None:
     picture = _picture(document)
@@ -96,7 +96,7 @@ def test_lines_only_go_down_and_cross_no_step(document: Json) -> None:
             assert not crossed, (line, crossed)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(_documents())
 def test_every_need_is_one_line_and_the_picture_is_the_same_each_time(document: Json) -> None:
     read = graph_model.read(document)
@@ -193,3 +193,64 @@ def test_two_hundred_steps_are_laid_out_and_drawn_at_once() -> None:
         graph.draw(read, {}, label="Steps")
         took.append(time.process_time() - began)
     assert min(took) < 0.1  # seconds; 0.015 on a quiet machine
+
+
+def _branching(*inner: str, **changed: Json) -> dict[str, Json]:
+    steps = [{"id": each, "set": {"x": 1}} for each in inner]
+    return {
+        "steps": [
+            {"id": "first", "tool": "look", **changed},
+            {"id": "choose", "branch": [{"when": "input.x", "steps": steps}]},
+            {"id": "last", "set": {}},
+        ]
+    }
+
+
+def test_a_comparison_marks_what_was_added_removed_and_changed() -> None:
+    found = graph_diff.compare(_branching("a", "b"), _branching("a", "c", tool="see", note="n"))
+    assert {id_: mark.told for id_, mark in found.marks.items()} == {
+        "first": "Changed: tool, note",
+        "b": "Removed",
+        "c": "Added",
+    }
+    assert graph.ids(found.graph) == ["first", "choose", "a", "b", "c", "last"]
+
+
+def test_a_removed_step_stands_between_those_that_it_stood_between() -> None:
+    old = _chain(3)
+    new = {"steps": [old["steps"][0], {**old["steps"][2], "needs": ["s0"]}]}
+    found = graph_diff.compare(old, new)
+    assert {node.id: node.needs for node in found.graph.nodes} == {
+        "s0": (),
+        "s1": ("s0",),
+        "s2": ("s0", "s1"),
+    }
+    assert found.marks["s2"].told == "Changed: needs"
+
+
+def test_a_step_that_went_into_a_frame_was_moved_and_is_drawn_once() -> None:
+    found = graph_diff.compare(
+        {"steps": [*_branching("a")["steps"], {"id": "b", "set": {"x": 1}}]}, _branching("a", "b")
+    )
+    assert found.marks["b"].word == "moved"
+    assert graph.ids(found.graph).count("b") == 1
+
+
+def test_turning_an_order_round_makes_no_circle() -> None:
+    old = {"steps": [{"id": "a", "set": {}}, {"id": "gone", "set": {}}, {"id": "b", "set": {}}]}
+    new = {"steps": [{"id": "b", "set": {}}, {"id": "a", "set": {}}]}
+    found = graph_diff.compare(old, new)
+    picture = graph_layout.arrange(found.graph)
+    assert len(picture.lines) == sum(len(node.needs) for node in found.graph.nodes)
+
+
+@settings(max_examples=20, deadline=None)
+@given(_documents(), _documents())
+def test_any_two_versions_can_be_compared_and_drawn(old: Json, new: Json) -> None:
+    found = graph_diff.compare(old, new)
+    names = graph.ids(found.graph)
+    assert len(names) == len(set(names))
+    both = {node.id for body in (old, new) for node in graph_model.walk(graph_model.read(body).nodes)}
+    assert set(names) == both
+    graph.draw(found.graph, {id_: graph_diff.dress(mark) for id_, mark in found.marks.items()}, label="Both")
+    assert not graph_diff.compare(old, old).marks

@@ -59,7 +59,7 @@ function choose(row) {
 async function inspect(search) {
   const inspector = one("#inspector");
   inspector.hidden = false;
-  await htmx.ajax("GET", grid().dataset.steps + search, { target: "#inspector", swap: "innerHTML" });
+  await htmx.ajax("GET", one("[data-steps]").dataset.steps + search, { target: "#inspector", swap: "innerHTML" });
   inspector.scrollTop = 0;
 }
 
@@ -82,6 +82,7 @@ onClick("[data-attempt]", (link, event) => {
 });
 
 function close() {
+  if (!grid()) return;
   one("#inspector").hidden = true;
   const here = new URL(location);
   for (const name of ["step", "attempt"]) here.searchParams.delete(name);
