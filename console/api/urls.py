@@ -35,7 +35,7 @@ urlpatterns = [
     path("runs/<str:run_id>/retry", runs.RetryRun.as_view()),
     path("runs/<str:run_id>/steps/<path:path>/resolve", steps.ResolveStep.as_view()),
     path("apply", apply.Apply.as_view()),
-    path("export", apply.Export.as_view()),
+    path("export", apply.Export.as_view(), name="api-export"),
     *definitions.addresses(),
     path("prompts/<str:name>/render", prompts.RenderPrompt.as_view()),
     path("releases", releases.Releases.as_view()),

@@ -13,7 +13,7 @@ from django.utils import timezone
 from console.access import requires
 from console.forms import run_filter, run_view
 from console.forms.run_view import Asked
-from console.views import run_summary, run_tabs, run_timeline, step
+from console.views import run_graph, run_summary, run_tabs, run_timeline, step
 from console.views.run_find import find
 from console.views.run_title import title_of
 from workflows import states
