@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from dataclasses import replace
 from typing import Any
 
 from django.contrib import messages
@@ -55,7 +56,10 @@ def new(request: HttpRequest) -> HttpResponse:
         return _start(request, question)
     if not question.chose_cancelled and previews.settled(question.asked).with_cancelled:
         return HttpResponseRedirect("?" + question.with_cancelled(True))
-    return _show(request, question, Answer(key=uuid.uuid4().hex))
+    blank = Answer(key=uuid.uuid4().hex)
+    if question.asked.action == "cancel":  # nothing outside is asked for more work
+        blank = replace(blank, rate="")
+    return _show(request, question, blank)
 
 
 def _start(request: HttpRequest, question: Question) -> HttpResponse:
