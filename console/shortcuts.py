@@ -61,7 +61,7 @@ RUN: Final = Group(
         Shortcut(("f",), "Filter the steps or events"),
         Shortcut(("z",), "Zoom to this step"),
         Shortcut(("0",), "Show the whole run again"),
-        Shortcut(("1", "8"), "Open a tab, counted from the left", sequence=False),
+        Shortcut(("1", "2", "3", "4", "5", "6", "7", "8"), "Open a tab, counted from the left"),
         Shortcut(("J", "K"), "Older run, newer run of the list that you came from"),
         Shortcut(("r",), "Retry the run…"),
     ),

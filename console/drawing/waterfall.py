@@ -6,7 +6,7 @@ Geometry is SVG attributes, because the content policy forbids inline styles.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from html import escape
 from urllib.parse import quote
@@ -109,14 +109,9 @@ def row_html(
 
     `mark`: a class more. `far`: the rows below it are not in the page.
     """
-    bad = row.state in SETTLED_BAD
     quiet = row.state in {"pending", "skipped", "cancelled"}
-    tone = " is-bad" if bad else " is-quiet" if quiet else ""
+    tone = " is-bad" if row.state in SETTLED_BAD else " is-quiet" if quiet else ""
     name = escape(formats.printable(row.name))
-    look = kind_look(row.kind)
-    picture = icon("circle-x", "icon-bad") if bad else icon(look.icon, f"ink-{look.tone}")
-    if row.state in {"running", "retrying"} and not row.has_children:
-        picture = icon("loader", "spin tone-run-icon")
     twist = (
         f'<button class="twist" type="button" tabindex="-1" aria-label="Fold {name}" data-fold>'
         f"{icon('chevron-down')}</button>"
@@ -139,11 +134,20 @@ def row_html(
         f'aria-selected="{"true" if selected else "false"}"'
         f'{expanded}{" data-far" if far else ""}{span} tabindex="{0 if focusable else -1}"'
         f"{' hidden' if row.hidden else ''}>"
-        f'<div class="step-cell depth-{min(row.depth, 6)}" role="gridcell">{twist}{picture}{label}'
+        f'<div class="step-cell depth-{min(row.depth, 6)}" role="gridcell">{twist}{_picture(row)}{label}'
         f'<span class="step-note">{escape(formats.printable(row.note))}</span>{_badge(row)}</div>'
         f'<div class="lane" role="gridcell"><svg aria-hidden="true">{_lane(row, scale)}</svg>'
         f'<span class="visually-hidden">{state_look(row.state).word} {lasted}</span></div></div>'
     )
+
+
+def _picture(row: Row) -> str:
+    if row.state in SETTLED_BAD:
+        return icon("circle-x", "icon-bad")
+    if row.state in {"running", "retrying"} and not row.has_children:
+        return icon("loader", "spin tone-run-icon")
+    look = kind_look(row.kind)
+    return icon(look.icon, f"ink-{look.tone}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -182,20 +186,25 @@ def rows_html(
 
     if stop:
         return mark_safe(part(start, stop))  # noqa: S308 - row_html escapes
-    whole = len(present) if len(present) <= FULL else FIRST
+    return mark_safe(_chunks(part, len(present), chosen, shown.more))  # noqa: S308 - row_html escapes
+
+
+def _chunks(part: Callable[[int, int], str], count: int, chosen: int, more: str) -> str:
+    """Lay out rows in groups; of very many the first, and room for the others."""
+    whole = count if count <= FULL else FIRST
     drawn = [
         f'<div class="step-chunk" role="rowgroup">{part(low, min(low + CHUNK, whole))}</div>'
         for low in range(0, whole, CHUNK)
     ]
-    for low in range(whole, len(present), LAZY):
-        high = min(low + LAZY, len(present))
+    for low in range(whole, count, LAZY):
+        high = min(low + LAZY, count)
         if (
             low - NEAR <= chosen < high + NEAR and chosen >= 0
         ):  # what a deep link names is in the first answer
             drawn.append(f'<div role="rowgroup">{part(low, high)}</div>')
         else:
-            drawn.append(_later(low, high, shown.more))
-    return mark_safe("".join(drawn))  # noqa: S308 - row_html escapes
+            drawn.append(_later(low, high, more))
+    return "".join(drawn)
 
 
 def _mark(row: Row, critical: frozenset[str] | None) -> str:

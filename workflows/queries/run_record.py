@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from workflows import payloads
-from workflows.models import JournalEvent, Run
+from workflows.models import Call, JournalEvent, Run
 from workflows.queries import run_page
 from workflows.queries.step_rows import StepView, steps_of
 
@@ -37,73 +37,78 @@ def of_run(run: Run) -> dict[str, Json]:
     keys = [run.input_hash, run.output_hash]
     keys += [key for step in steps for key in (step.input_hash, step.output_hash)]
     keys += [key for call in calls for key in (call.request_hash, call.response_hash)]
-    values = values_of(keys)
-
-    def value(key: bytes | memoryview | None) -> Json:
-        return values.get(bytes(key).hex()) if key is not None else None
-
+    values = _Values(values_of(keys))
+    paths = {step.id: step.path for step in steps}
     return {
-        "run": {
-            "id": run.id,
-            "title": run.title,
-            "workflow": run.workflow,
-            "release": run.release.number,
-            "environment": run.environment_id,
-            "manifest": run.release.manifest,
-            "snapshots": run.pins,
-            "state": run.state,
-            "trigger": run.trigger,
-            "created_by": run.created_by,
-            "error": run.error,
-            "input": value(run.input_hash),
-            "output": value(run.output_hash),
-            "cost_usd": _text(run.cost_usd),
-            "tokens": run.tokens,
-            **_times(run),
-        },
-        "steps": [
-            {**_step(step), "input": value(step.input_hash), "output": value(step.output_hash)}
-            for step in steps
-        ],
-        "calls": [
-            {
-                "step": next((s.path for s in steps if s.id == call.step_run_id), None),
-                "attempt": call.attempt,
-                "provider": call.provider,
-                "model_requested": call.model_requested,
-                "model_returned": call.model_returned or None,
-                "request": value(call.request_hash),
-                "response": value(call.response_hash),
-                "finish_reason": call.finish_reason or None,
-                "usage": call.usage,
-                "cost_usd": _text(call.cost_usd),
-                "price_version": call.price_version or None,
-                "timing_ms": call.timing_ms,
-                "error": call.error,
-                "started_at": _moment(call.started_at),
-                "ended_at": _moment(call.ended_at),
-            }
-            for call in calls
-        ],
+        "run": _run(run, values),
+        "steps": [_step(step, values) for step in steps],
+        "calls": [_call(call, paths, values) for call in calls],
         "journal": _journal(run.id),
     }
 
 
-def _times(run: Run) -> dict[str, str | None]:
+class _Values:
+    """Payloads by their hash."""
+
+    def __init__(self, found: Mapping[str, Json]) -> None:
+        self.found = found
+
+    def get(self, key: bytes | memoryview | None) -> Json:
+        return self.found.get(bytes(key).hex()) if key is not None else None
+
+
+def _run(run: Run, values: _Values) -> dict[str, Json]:
     return {
+        "id": run.id,
+        "title": run.title,
+        "workflow": run.workflow,
+        "release": run.release.number,
+        "environment": run.environment_id,
+        "manifest": run.release.manifest,
+        "snapshots": run.pins,
+        "state": run.state,
+        "trigger": run.trigger,
+        "created_by": run.created_by,
+        "error": run.error,
+        "input": values.get(run.input_hash),
+        "output": values.get(run.output_hash),
+        "cost_usd": _text(run.cost_usd),
+        "tokens": run.tokens,
         "created_at": _moment(run.created_at),
         "started_at": _moment(run.started_at),
         "ended_at": _moment(run.ended_at),
     }
 
 
-def _step(step: StepView) -> dict[str, Json]:
+def _call(call: Call, paths: Mapping[int, str], values: _Values) -> dict[str, Json]:
+    return {
+        "step": paths.get(call.step_run_id),
+        "attempt": call.attempt,
+        "provider": call.provider,
+        "model_requested": call.model_requested,
+        "model_returned": call.model_returned or None,
+        "request": values.get(call.request_hash),
+        "response": values.get(call.response_hash),
+        "finish_reason": call.finish_reason or None,
+        "usage": call.usage,
+        "cost_usd": _text(call.cost_usd),
+        "price_version": call.price_version or None,
+        "timing_ms": call.timing_ms,
+        "error": call.error,
+        "started_at": _moment(call.started_at),
+        "ended_at": _moment(call.ended_at),
+    }
+
+
+def _step(step: StepView, values: _Values) -> dict[str, Json]:
     return {
         "path": step.path,
         "kind": step.kind,
         "state": step.state,
         "epoch": step.epoch,
         "error": step.error,
+        "input": values.get(step.input_hash),
+        "output": values.get(step.output_hash),
         "cost_usd": _text(step.cost_usd),
         "tokens": step.tokens,
         "started_at": _moment(step.started_at),

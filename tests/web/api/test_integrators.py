@@ -37,6 +37,7 @@ def test_the_guide_works_as_written(web: WebServer, worker: Workers, tmp_path: P
     assert outputs[3] == "{'text': 'Hello, Grace!'}\n"
     assert outputs[4] == "{'text': 'Hello, Ada!'}\n"
     assert "run.succeeded" in outputs[5]
-    assert "'path': 'name'" in outputs[6]
-    assert outputs[7].count("succeeded") == 2
-    assert outputs[8] == "0\n"
+    assert "event: state" in outputs[6]
+    assert "'path': 'name'" in outputs[7]
+    assert outputs[8].count("succeeded") == 2
+    assert outputs[9] == "0\n"

@@ -28,17 +28,19 @@ on("keydown", (event) => {
 });
 
 const follow = (selector) => one(selector)?.click();
-const keys = {
+const tab = (number) => all("[data-tabs] a")[number - 1]?.click();
+const moves = {
   f: () => { const field = one("#step-filter"); field?.focus(); field?.select(); },
   r: () => follow('[data-primary][href*="/retry/"]'),
   J: () => follow("[data-older]"),
   K: () => follow("[data-newer]"),
+  1: () => tab(1), 2: () => tab(2), 3: () => tab(3), 4: () => tab(4),
+  5: () => tab(5), 6: () => tab(6), 7: () => tab(7), 8: () => tab(8),
 };
 
 on("keydown", (event) => {
   if (isTyping(event) || event.metaKey || event.ctrlKey || event.altKey || one("dialog[open]")) return;
-  const tab = /^[1-8]$/.test(event.key) && all("[data-tabs] a")[event.key - 1];
-  const act = tab ? () => tab.click() : keys[event.key];
+  const act = moves[event.key];
   if (!act) return;
   event.preventDefault();
   act();
