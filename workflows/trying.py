@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from django.db import connection
+from django.db.models import F
 
 from providers import gateway, validation
 from providers.config import Provider, Retry, Route, Target
@@ -25,6 +26,7 @@ from workflows import audit, definitions
 from workflows.actor import Actor
 from workflows.engine import bundle
 from workflows.errors import Invalid, Refused, UnknownObject
+from workflows.models import DefinitionVersion
 from workflows.payloads import clean_text
 
 Json = Any
@@ -69,7 +71,10 @@ class _Kept:
 
 def choices() -> tuple[Choice, ...]:
     """Return the models that the saved routes lead to, by route and in the route's own order."""
-    routes = [Route.from_document(found.body) for found in definitions.newest("Route")]
+    newest = DefinitionVersion.objects.filter(
+        definition__kind="Route", definition__archived_at=None, version=F("definition__latest_version")
+    ).order_by("definition__name")
+    routes = [Route.from_document(body) for body in newest.values_list("body", flat=True)]
     return tuple(Choice(route.name, str(target)) for route in routes for target in route.targets)
 
 

@@ -85,6 +85,11 @@ def filled(asked: Asked, given: Inputs) -> tuple[Filled, ...]:
     return () if asked.checked.errors or given.problem else prompt_text.fill(asked.checked.body, given.values)
 
 
+def as_saved(text: str, checked: Checked) -> str:
+    """The text as it would be read back, so that only what it says counts as a change; as it is if it is wrong."""
+    return text if checked.errors else writing.dump([checked.body])
+
+
 def _preview(asked: Asked) -> dict[str, Any]:
     given = inputs(asked)
     messages = filled(asked, given)
@@ -107,12 +112,12 @@ def _diff(asked: Asked) -> dict[str, Any]:
     found = DefinitionVersion.objects.filter(
         definition__kind="Prompt", definition__name=asked.name, version=number
     ).first()
-    old = writing.dump([found.body]) if found else ""
+    old, new = writing.dump([found.body]) if found else "", as_saved(asked.draft.text, asked.checked)
     draw = text_diff.split if asked.draft.split else text_diff.unified
     return {
         "against": number,
-        "comparison": draw(old, asked.draft.text),
-        "counts": text_diff.counts(old, asked.draft.text),
+        "comparison": draw(old, new),
+        "counts": text_diff.counts(old, new),
         "numbers": asked.numbers,
     }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
@@ -171,7 +172,15 @@ def _checked(checked: Checked) -> dict[str, Any]:
         str(each.get("content", "")) for each in checked.body.get("messages", []) if isinstance(each, dict)
     ]
     return {
-        "problems": checked.errors,
+        "problems": [
+            {
+                "line": error.line or 1,
+                "path": error.path,
+                "message": error.message,
+                "word": _word(error.message),
+            }
+            for error in checked.errors
+        ],
         "unused": prompt_text.unused(checked.body) if not checked.errors else (),
         "tokens": usage.estimated(sent="\n".join(contents), received="").input
         if not checked.errors
@@ -179,15 +188,22 @@ def _checked(checked: Checked) -> dict[str, Any]:
     }
 
 
+def _word(message: str) -> str:
+    """The name that a message is about, for the editor to underline."""
+    found = re.match(r"names '(\w+)'", message)
+    return found[1] if found else ""
+
+
 def _conflict(request: HttpRequest, page: Page) -> HttpResponse:
     """Answer 409 with both texts: what somebody else saved meanwhile, and what was typed here."""
     newest = find_version(page.definition, str(page.definition.latest_version))
     theirs = writing.dump([newest.body])
+    mine = prompt_tabs.as_saved(page.draft.text, editing.read("Prompt", page.name, page.draft.text))
     context = {
         "page": page,
         "draft": page.draft,
         "newest": newest,
-        "comparison": text_diff.split(theirs, page.draft.text),
+        "comparison": text_diff.split(theirs, mine),
         "next_version": newest.version + 1,
     }
     return render(request, "prompts/conflict.html", context, status=409)

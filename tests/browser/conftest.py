@@ -65,12 +65,19 @@ def served() -> Iterator[str]:
 
 
 @pytest.fixture
-def clean(page: Page) -> Iterator[Page]:
+def refusals() -> set[int]:
+    """The statuses that a test means to get: the browser complains of them too."""
+    return set()
+
+
+@pytest.fixture
+def clean(page: Page, refusals: set[int]) -> Iterator[Page]:
     """A page that fails the test on any warning, error, policy violation or failed request."""
     complaints: list[str] = []
 
     def heard(message: ConsoleMessage) -> None:
-        if message.type in {"error", "warning"}:
+        meant = any(f"responded with a status of {status} " in message.text for status in refusals)
+        if message.type in {"error", "warning"} and not meant:
             complaints.append(f"{message.type}: {message.text}")
 
     def broken(request: Request) -> None:

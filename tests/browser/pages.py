@@ -9,7 +9,7 @@ from django.utils import timezone
 from console.api import tokens
 from console.models import User
 from retrieval import drafts
-from tests import example_bulk, example_runs, example_workflows, factories
+from tests import example_bulk, example_prompts, example_runs, example_workflows, factories
 from tests.db.retrieval import fixtures
 from workflows import audit
 from workflows.actor import Actor
@@ -76,7 +76,13 @@ PAGES = {
     "corpus, paste": "/corpora/handbook/paste/",
     "corpus, empty": "/corpora/blank/",
     "prompts": "/prompts/",
-    "prompt": "/prompts/answer/",
+    "prompts, nothing found": "/prompts/?q=zzz",
+    "prompt": "/prompts/triage/",
+    "prompt, problems": "/prompts/answer/",
+    "prompt, diff": "/prompts/triage/?version=1&tab=diff",
+    "prompt, test": "/prompts/triage/?tab=test",
+    "prompt, usage": "/prompts/triage/?tab=usage",
+    "prompt, two versions": "/prompts/triage/diff/1/2/?as=split",
     "audit log": "/audit/",
     "audit log, nothing found": "/audit/?actor=nobody",
     "account": "/settings/",
@@ -119,6 +125,8 @@ def fill() -> None:
     """Fill the database with what the pages show."""
     example_workflows.documents()
     example_workflows.runs()
+    example_prompts.documents()
+    example_prompts.runs()
     factories.prompts()
     factories.worker()
     example_runs.succeeded_run(number=1)

@@ -31,7 +31,7 @@ COUNT_LIMIT: Final = 10_000
 SAMPLES: Final = 12
 SHOWN_VERSIONS: Final = 200
 _DAYS: Final = timedelta(days=7)
-_KEPT_S: Final = 30
+_KEPT_S: Final = 120
 
 
 @dataclass(frozen=True)
@@ -172,7 +172,7 @@ def _held(names: set[str]) -> dict[str, tuple[Live, ...]]:
 
 
 def _runs_by_prompt(now: datetime) -> Mapping[str, int]:
-    """By prompt: the runs of the last days whose release holds it. Counted anew every half minute at most."""
+    """By prompt: the runs of the last days whose release holds it. Counted anew every two minutes at most."""
     known: Mapping[str, int] | None = cache.get("prompts:runs")
     if known is None:
         known = _count_runs(now)

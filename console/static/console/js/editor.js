@@ -4,6 +4,7 @@
    file. The editor lives in a shadow root: there its styles are adopted sheets, which the policy allows.
    - Problems: a fragment with `data-problems-for="ID"` marks the lines that its `[data-line]` elements name.
    - `data-jump="ID:LINE"` goes to a line. `data-keys="mod+s"` clicks the element: also mod+Enter, mod+shift+d.
+   - What was made of the text (`data-follows="ID"`) is marked `is-stale` once the text has changed.
    - Unsaved text is kept for this tab and offered back (`data-unsaved` names it; without it, the address). */
 import {
   EditorState, EditorView, bracketMatching, closeBrackets, closeBracketsKeymap, defaultKeymap, drawSelection, foldGutter, foldKeymap,
@@ -21,6 +22,20 @@ const nameOf = (field) => field.labels[0]?.textContent.trim() || field.getAttrib
 /* The page's own keys: here they must not also insert a line or move one. */
 const pageKeys = ["Mod-Enter", "Mod-s", "Mod-Shift-d"].map((key) => ({ key, run: () => true }));
 
+/* Typing over a selection: left to itself, Chromium keeps the look of what it replaces in a style attribute, which the
+   policy forbids. */
+const typeOver = EditorView.domEventHandlers({
+  beforeinput(event, view) {
+    const { main } = view.state.selection;
+    if (event.inputType !== "insertText" || !event.data || main.empty || view.composing) return false;
+    event.preventDefault();
+    const insert = () => view.state.update(view.state.replaceSelection(event.data), { userEvent: "input.type", scrollIntoView: true });
+    const handled = view.state.facet(EditorView.inputHandler).some((handle) => handle(view, main.from, main.to, event.data, insert));
+    if (!handled) view.dispatch(insert());
+    return true;
+  },
+});
+
 function extensions(field) {
   return [
     lineNumbers(), highlightActiveLineGutter(), highlightSpecialChars(), history(), drawSelection(), indentOnInput(), indentUnit.of("  "),
@@ -28,11 +43,13 @@ function extensions(field) {
     keymap.of([...pageKeys, ...closeBracketsKeymap, ...defaultKeymap, ...searchKeymap, ...historyKeymap, ...foldKeymap, ...lintKeymap, indentWithTab]),
     languages[field.dataset.editor]?.() ?? [],
     look,
+    typeOver,
     EditorState.readOnly.of(field.readOnly),
     EditorView.contentAttributes.of({
       "aria-label": `${nameOf(field)}. Escape, then Tab, leaves the editor.`,
       "aria-readonly": String(field.readOnly),
       spellcheck: "false",
+      tabindex: "0",
     }),
     EditorView.updateListener.of((update) => { if (update.docChanged) typed(field, update.state.doc.toString()); }),
   ];
@@ -41,12 +58,14 @@ function extensions(field) {
 function typed(field, text) {
   field.value = text;
   keep(field, text);
+  if (field.id) all(`[data-follows="${CSS.escape(field.id)}"]`).forEach((part) => part.classList.add("is-stale"));
   // Whoever watches the text area (a check as you type) hears of it as if it had been typed there.
   field.dispatchEvent(new Event("input", { bubbles: true }));
 }
 
 function upgrade(field) {
   if (editors.has(field)) return;
+  const focused = field.autofocus || document.activeElement === field;
   const host = document.createElement("div");
   host.className = "editor";
   if (field.id) host.dataset.for = field.id;
@@ -62,7 +81,7 @@ function upgrade(field) {
   });
   field.labels.forEach((label) => label.addEventListener("click", () => view.focus()));
   if (!field.readOnly) offer(field, host, (text) => replace(field, text));
-  if (field.autofocus) view.focus();
+  if (focused) view.focus();
   mark();
 }
 
@@ -72,14 +91,23 @@ function replace(field, text) {
   view.focus();
 }
 
-function diagnostic(doc, element) {
+/* Where a problem is: its word (a name in a template, on the line or below) if it has one, else its line. */
+function placeOf(doc, element) {
   const line = doc.line(Math.min(Math.max(Number(element.dataset.line) || 1, 1), doc.lines));
   const word = element.dataset.word ?? "";
-  const at = word ? line.text.indexOf(word) : -1;
-  const from = at < 0 ? line.from + line.text.search(/\S|$/) : line.from + at;
-  const to = at < 0 ? line.to : from + word.length;
-  return { from, to, severity: element.dataset.severity ?? "error", message: element.dataset.message ?? element.textContent.trim() };
+  if (word) {
+    const found = new RegExp(`(\\{[{%][^}]*?)\\b${word.replace(/\W/g, "")}\\b`).exec(doc.sliceString(line.from));
+    const from = found && line.from + found.index + found[1].length;
+    if (found) return { from, to: from + word.length };
+  }
+  return { from: line.from + line.text.search(/\S|$/), to: line.to };
 }
+
+const diagnostic = (doc, element) => ({
+  ...placeOf(doc, element),
+  severity: element.dataset.severity ?? "error",
+  message: element.dataset.message ?? element.textContent.trim(),
+});
 
 /* Mark the lines that the problems on the page name. */
 function mark() {
