@@ -66,7 +66,16 @@ RUN: Final = Group(
         Shortcut(("r",), "Retry the run…"),
     ),
 )
-GROUPS: Final = (EVERYWHERE, LISTS, RUN)
+EDITOR: Final = Group(
+    "An editor",
+    (
+        Shortcut(("⌘S", "Ctrl S"), "Save"),
+        Shortcut(("⌘Enter", "Ctrl Enter"), "Preview a prompt"),
+        Shortcut(("⌘⇧D", "Ctrl Shift D"), "Show what changed in a prompt"),
+        Shortcut(("Esc", "Tab"), "Leave the editor; Tab alone indents", sequence=True),
+    ),
+)
+GROUPS: Final = (EVERYWHERE, LISTS, RUN, EDITOR)
 
 
 def groups(request: HttpRequest) -> tuple[Group, ...]:

@@ -7,8 +7,8 @@ from django.contrib.sessions.models import Session
 from django.core.cache import cache
 from playwright.sync_api import BrowserContext, Page, expect
 
-from console.models import Role
-from tests import engine, example_prompts
+from console.models import Role, User
+from tests import engine, example_prompts, factories
 from tests.browser.conftest import sign_in
 from workflows.models import AuditEntry, Definition, DefinitionVersion
 
@@ -127,20 +127,22 @@ def test_two_edits_of_one_prompt_stand_side_by_side_and_neither_is_lost(
     triage.wait_for_url("**/prompts/triage/")
 
 
-def test_a_session_that_ends_while_typing_loses_nothing(
-    triage: Page, context: BrowserContext, served: str
-) -> None:
+def test_a_session_that_ends_while_typing_loses_nothing(triage: Page, refusals: set[int]) -> None:
     _type_at_line(triage, 5, "\n")
-    triage.keyboard.type("  - {role: assistant, content: Kept}")
-    expect(triage.locator("#problems")).to_contain_text("Can be saved")
+    triage.wait_for_load_state("networkidle")
+    with triage.expect_response("**/check/"):
+        triage.keyboard.insert_text("  - {role: assistant, content: Kept}")
     Session.objects.all().delete()
+    refusals.add(401)
+    person = User.objects.get(role=Role.EDITOR)
+    person.set_password(factories.PASSWORD)
+    person.save()
     triage.keyboard.press("Control+s")
-    triage.wait_for_url("**/sign-in/**")
-    context.clear_cookies()
-    sign_in(context, served, Role.ADMIN)
-    triage.goto(served + "/prompts/triage/save/")
-    triage.wait_for_url("**/prompts/triage/")
-    triage.get_by_role("button", name="Bring it back").click()
+    expect(triage.get_by_text("what you typed comes back")).to_be_visible()
+    triage.get_by_label("Name").fill(person.username)
+    triage.get_by_label("Password").fill(factories.PASSWORD)
+    triage.get_by_role("button", name="Sign in").click()
+    expect(_content(triage)).to_contain_text("content: Kept")
     assert "content: Kept" in triage.locator("#document").input_value()
     triage.keyboard.press("Control+s")
     expect(triage.locator("#toasts")).to_contain_text("Saved v3.")

@@ -271,12 +271,14 @@ def test_who_may_only_look_can_preview_and_compare_but_not_save_or_try(triage: N
     assert Definition.objects.get(name="triage").latest_version == 2
 
 
-def test_a_session_that_ended_leads_back_to_the_prompt(edith: Client) -> None:
+def test_a_session_that_ended_asks_to_sign_in_and_carries_the_text_along(edith: Client) -> None:
     edith.logout()
     answer = edith.post("/prompts/triage/save/", {"text": NEW, "base": "2"})
-    assert answer["Location"] == "/sign-in/?next=/prompts/triage/save/"
+    assert answer.status_code == 401
+    assert 'name="carried"' in _text(answer)
     answer = edith.post("/prompts/triage/check/", {"text": NEW}, headers=HX)
     assert answer.status_code == 401
+    assert Definition.objects.get(name="triage").latest_version == 2
 
 
 def _try(client: Client, ticket: str, **more: str) -> str:

@@ -19,6 +19,7 @@ from workflows.queries import jumping
 
 pytestmark = pytest.mark.django_db
 SCRIPTS = ROOT / "console" / "static" / "console" / "js"
+TEMPLATES = ROOT / "templates"
 
 
 def _find(client: Client, text: str) -> str:
@@ -118,6 +119,18 @@ def _keys_of_scripts() -> set[str]:
     return found
 
 
+def _keys_of_templates() -> set[str]:
+    """What `data-keys="mod+shift+d"` is printed as on both kinds of keyboard."""
+    chords = re.findall(r'data-keys="([^"]+)"', "".join(p.read_text() for p in TEMPLATES.rglob("*.html")))
+    found: set[str] = set()
+    for chord in chords:
+        *held, key = chord.split("+")
+        key = key.upper() if len(key) == 1 else key
+        found.add("".join({"mod": "⌘", "shift": "⇧"}[each] for each in held) + key)
+        found.add(" ".join([*({"mod": "Ctrl", "shift": "Shift"}[each] for each in held), key]))
+    return found
+
+
 _PRINTED = {"ArrowDown": "↓", "ArrowUp": "↑", "ArrowLeft": "←", "ArrowRight": "→", "Escape": "Esc"}
 # Told in the text of another line, or keys of the open menu alone, where they are what everybody expects.
 _ELSEWHERE = {"PageDown", "PageUp", "g"}
@@ -126,8 +139,9 @@ _ELSEWHERE = {"PageDown", "PageUp", "g"}
 def test_every_key_of_the_scripts_is_in_the_help_and_the_other_way_round() -> None:
     told = {key for group in shortcuts.GROUPS for each in group.shortcuts for key in each.keys}
     heard = {_PRINTED.get(key, key) for key in _keys_of_scripts()} - _ELSEWHERE
+    heard |= _keys_of_templates()
     assert heard - {"k"} <= told, "scripts hear keys that shortcuts.py does not tell"
-    assert told - {"⌘K", "Ctrl K"} <= heard, "shortcuts.py tells keys that no script hears"
+    assert told - {"⌘K", "Ctrl K", "Tab"} <= heard, "shortcuts.py tells keys that no script hears"
 
 
 def test_the_help_is_a_page_and_a_dialog_and_leaves_out_what_may_not_be_opened(

@@ -147,6 +147,14 @@ on("keydown", (event) => {
 });
 if (!apple) all("kbd[data-apple]").forEach((key) => { key.textContent = key.dataset.other ?? key.textContent; });
 
+/* A form that outlived its session was filled again: what is kept here need not be offered as well. */
+on("form:restored", () => editors.forEach((view, field) => {
+  if (field.value === view.state.doc.toString()) return;
+  const bar = field.previousElementSibling.previousElementSibling;
+  if (bar?.matches(".unsaved")) bar.remove();
+  replace(field, field.value);
+}));
+
 const upgradeAll = () => {
   editors.forEach((view, field) => { if (!field.isConnected) { view.destroy(); editors.delete(field); } });
   all("textarea[data-editor]").forEach(upgrade);
