@@ -25,6 +25,7 @@ def _replace(page: Page, old: str, new: str) -> None:
     text = page.locator("#document").input_value().replace(old, new)
     page.locator(".editor .cm-content").click()
     page.keyboard.press("Control+A")
+    page.keyboard.press("Delete")
     page.keyboard.insert_text(text)
 
 

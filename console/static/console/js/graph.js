@@ -45,7 +45,7 @@ onClick("[data-close-panel], [data-close-step]", (link, event) => {
   close();
 });
 
-/* The nearest step in a direction: how far ahead counts once, how far aside counts twice. */
+/* The nearest step in a direction. Downwards lines lead aside, so that counts little; beside each other it counts much. */
 const ways = { ArrowDown: [0, 1], ArrowUp: [0, -1], ArrowRight: [1, 0], ArrowLeft: [-1, 0] };
 
 function next(from, [dx, dy]) {
@@ -54,7 +54,7 @@ function next(from, [dx, dy]) {
     const there = middle(step);
     const ahead = (there.x - here.x) * dx + (there.y - here.y) * dy;
     const aside = Math.abs((there.x - here.x) * dy) + Math.abs((there.y - here.y) * dx);
-    return ahead > 1 ? ahead + 2 * aside : Infinity;
+    return ahead > 1 ? ahead + (dy ? 0.6 : 3) * aside : Infinity;
   };
   return steps().map((step) => [far(step), step]).filter(([distance]) => distance < Infinity).sort((a, b) => a[0] - b[0])[0]?.[1];
 }
