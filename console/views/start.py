@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Final
 
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
@@ -17,9 +18,27 @@ from console.forms.schema_form import Field
 from workflows import runs
 from workflows.errors import WorkflowError
 from workflows.models import Release, Run
-from workflows.queries import definitions, run_page
+from workflows.models.runs import PRIORITIES
+from workflows.queries import definitions, run_page, workflow_page
 
 _TITLE_CHARS: Final = 300
+_TAGS: Final = 20
+_TAG_CHARS: Final = 100
+
+
+@dataclass(frozen=True, kw_only=True)
+class Extras:
+    """What is asked beside the input: all of it optional."""
+
+    title: str = ""
+    priority: str = "normal"
+    tags: str = ""
+
+    @property
+    def tag_list(self) -> tuple[str, ...]:
+        """The tags, as they stand between commas."""
+        parts = (part.strip()[:_TAG_CHARS] for part in self.tags.split(","))
+        return tuple(dict.fromkeys(part for part in parts if part))
 
 
 @requires("runs.start")
@@ -35,7 +54,7 @@ def form(request: HttpRequest, name: str) -> HttpResponse:
     like = request.GET.get("like", "")
     if like:
         asked = schema_form.prefilled(asked, _input_of(release.workflow, like))
-    return _show(request, release, asked, title="", key=uuid.uuid4().hex)
+    return _show(request, release, asked, extras=Extras(), key=uuid.uuid4().hex)
 
 
 @requires("runs.start")
@@ -55,12 +74,20 @@ def _input_of(workflow: str, run_id: str) -> Any:
 def _start(request: HttpRequest, release: Release, schema: Mapping[str, Any]) -> HttpResponse:
     asked = schema_form.fields(schema)
     posted = {key: value for key, value in request.POST.items() if isinstance(value, str)}
-    title, key = posted.get("title", "").strip()[:_TITLE_CHARS], posted.get("key", "")[:64]
+    extras, key = _extras(posted), posted.get("key", "")[:64]
     typed = schema_form.read(asked, posted)
     errors = {name: [problem] for name, problem in typed.problems.items()}
     overall: list[str] = []
-    if not errors:
-        order = runs.Order(workflow=release.workflow, input=typed.value, title=title)
+    if len(extras.tag_list) > _TAGS:
+        overall = [f"At most {_TAGS} tags can be given; these are {len(extras.tag_list)}."]
+    if not errors and not overall:
+        order = runs.Order(
+            workflow=release.workflow,
+            input=typed.value,
+            title=extras.title,
+            priority=extras.priority,
+            tags=extras.tag_list,
+        )
         try:
             started = runs.start(
                 order, actor=actor_of(request), trigger="console", idempotency_key=key or None
@@ -72,7 +99,16 @@ def _start(request: HttpRequest, release: Release, schema: Mapping[str, Any]) ->
             return HttpResponseRedirect(reverse("run", args=[started.run.pk]))
     shown = schema_form.again(asked, posted, errors)
     # A refused request does not use its key up; a changed one needs another.
-    return _show(request, release, shown, title=title, key=uuid.uuid4().hex, overall=overall, status=422)
+    return _show(request, release, shown, extras=extras, key=uuid.uuid4().hex, overall=overall, status=422)
+
+
+def _extras(posted: Mapping[str, str]) -> Extras:
+    priority = posted.get("priority", "normal")
+    return Extras(
+        title=posted.get("title", "").strip()[:_TITLE_CHARS],
+        priority=priority if priority in PRIORITIES else "normal",
+        tags=posted.get("tags", "").strip()[: 2 * _TAGS * _TAG_CHARS],
+    )
 
 
 def _show(
@@ -80,7 +116,7 @@ def _show(
     release: Release,
     shown: tuple[Field, ...],
     *,
-    title: str,
+    extras: Extras,
     key: str,
     overall: list[str] | None = None,
     status: int = 200,
@@ -88,8 +124,12 @@ def _show(
     context = {
         "release": release,
         "fields": shown,
-        "title": title,
+        "title": extras.title,
+        "extras": extras,
+        "priorities": PRIORITIES,
         "key": key,
+        "holds": workflow_page.holds(release.manifest),
+        "version": release.manifest["workflow"][1],
         "overall": overall or [],
         "wrong": sum(bool(each.errors) for each in shown),
         "recent": definitions.recent_inputs(release.workflow),

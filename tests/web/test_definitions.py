@@ -47,6 +47,24 @@ def test_a_form_that_fits_starts_a_run(operator: Client, ask: str) -> None:
     assert payloads.load_one(run.input_hash) == {"question": "Why?", "count": 2}
 
 
+def test_tags_and_priority_go_with_the_run_and_stay_when_it_is_refused(operator: Client, ask: str) -> None:
+    sent = {"input.question": "Why?", "tags": "vip, later , vip", "priority": "high"}
+    _form(operator, **sent)
+    run = Run.objects.get()
+    assert (run.tags, run.priority) == (["vip", "later"], 1)
+    refused = _form(operator, **{**sent, "input.question": "x"}).content.decode()
+    assert 'value="vip, later , vip"' in refused
+    assert '<option value="high" selected>' in refused
+    many = _form(operator, **{**sent, "tags": ",".join(f"t{n}" for n in range(21))})
+    assert b"At most 20 tags" in many.content
+
+
+def test_the_form_says_which_release_it_will_use(operator: Client, ask: str) -> None:
+    page = operator.get("/workflows/ask/start/").content.decode()
+    assert "<dt>Environment</dt><dd>production</dd>" in page
+    assert "ask v1</a>" in page
+
+
 def test_sending_a_form_twice_starts_one_run(operator: Client, ask: str) -> None:
     sent = {"key": "a" * 32, "input.question": "Why?"}
     first, second = (operator.post("/workflows/ask/start/", sent) for _ in range(2))

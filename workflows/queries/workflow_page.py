@@ -186,7 +186,7 @@ def releases(workflow: str) -> list[ReleaseRow]:
         ReleaseRow(
             number=each.number,
             version=each.manifest["workflow"][1],
-            holds=_holds(each.manifest),
+            holds=holds(each.manifest),
             created_at=each.created_at,
             created_by=each.created_by,
             environments=tuple(
@@ -207,8 +207,8 @@ def _releases(workflow: str) -> Sequence[Release]:
     return list(Release.objects.filter(workflow=workflow).order_by("-number")[:SHOWN])
 
 
-def _holds(manifest: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
-    """The documents beside the workflow that a release pins, as (kind, name and version)."""
+def holds(manifest: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
+    """Name the documents beside the workflow that a release pins, as (kind, name and version)."""
     groups = (("Prompt", "prompts"), ("Route", "routes"), ("Tool", "tools"), ("Corpus", "corpora"))
     return tuple(
         (kind, f"{name.partition('@')[0]} v{version}")
