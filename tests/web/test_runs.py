@@ -10,6 +10,7 @@ from pytest_django import DjangoAssertNumQueries
 
 from tests import example_runs, factories
 from workflows.models import Run, StepRun
+from workflows.queries import run_list
 
 FRAGMENT = {"HX-Request": "true"}
 # Session and person (2), change mark, page, titles (2), results (2), progress, current steps, tab counts,
@@ -161,3 +162,27 @@ def test_a_run_between_two_tries_is_shown_as_retrying(operator: Client) -> None:
         state="waiting", reason="retry", lease=None, lease_until=None
     )
     assert b"Retrying" in operator.get("/runs/").content
+
+
+def test_neighbours_are_the_next_newer_and_older_that_match(db: None) -> None:
+    newest, bad, middle, oldest = (
+        factories.run(state, number=number, ago_s=ago_s).run
+        for state, number, ago_s in [
+            ("succeeded", 4, 10),
+            ("failed", 3, 20),
+            ("succeeded", 2, 30),
+            ("succeeded", 1, 40),
+        ]
+    )
+    succeeded = run_list.RunFilter(states=("succeeded",))
+    assert run_list.neighbours(succeeded, middle) == (newest.id, oldest.id)
+    assert run_list.neighbours(succeeded, bad) == (newest.id, middle.id)
+    assert run_list.neighbours(succeeded, newest) == (None, middle.id)
+    assert run_list.neighbours(succeeded, oldest) == (middle.id, None)
+
+
+def test_neighbours_of_one_instant_are_told_by_their_ids(db: None) -> None:
+    rows = [factories.run(number=number).run for number in (1, 2, 3)]
+    Run.objects.update(created_at=rows[0].created_at)
+    rows[1].refresh_from_db()
+    assert run_list.neighbours(run_list.RunFilter(), rows[1]) == (rows[2].id, rows[0].id)

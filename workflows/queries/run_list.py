@@ -148,16 +148,14 @@ def page(chosen: RunFilter, *, after: str = "", before: str = "", limit: int = P
     """
     runs = matching(chosen).select_related("release")
     if before:
-        moment, run_id = decode_cursor(before)
-        newer = Q(created_at__gt=moment) | Q(created_at=moment, id__gt=run_id)
-        found = list(runs.filter(newer, created_at__gte=moment).order_by("created_at", "id")[: limit + 1])
+        found = list(
+            runs.filter(_newer_than(*decode_cursor(before))).order_by("created_at", "id")[: limit + 1]
+        )
         more_newer, more_older = len(found) > limit, True
         found = found[:limit][::-1]
     else:
         if after:
-            moment, run_id = decode_cursor(after)
-            older = Q(created_at__lt=moment) | Q(created_at=moment, id__lt=run_id)
-            runs = runs.filter(older, created_at__lte=moment)
+            runs = runs.filter(_older_than(*decode_cursor(after)))
         found = list(runs.order_by("-created_at", "-id")[: limit + 1])
         more_newer, more_older = bool(after), len(found) > limit
         found = found[:limit]
@@ -169,6 +167,23 @@ def page(chosen: RunFilter, *, after: str = "", before: str = "", limit: int = P
         newer=encode_cursor(first.created_at, first.id) if more_newer else None,
         older=encode_cursor(last.created_at, last.id) if more_older else None,
     )
+
+
+def neighbours(chosen: RunFilter, run: Run) -> tuple[str | None, str | None]:
+    """Return the ids of the next newer and the next older run that match, beside one that need not match itself."""
+    runs, here = matching(chosen), run.created_at
+    newer = runs.filter(_newer_than(here, run.id)).order_by("created_at", "id")
+    older = runs.filter(_older_than(here, run.id)).order_by("-created_at", "-id")
+    return newer.values_list("id", flat=True).first(), older.values_list("id", flat=True).first()
+
+
+def _newer_than(moment: datetime, run_id: str) -> Q:
+    # The first condition is what an index can be walked by.
+    return Q(created_at__gte=moment) & (Q(created_at__gt=moment) | Q(id__gt=run_id))
+
+
+def _older_than(moment: datetime, run_id: str) -> Q:
+    return Q(created_at__lte=moment) & (Q(created_at__lt=moment) | Q(id__lt=run_id))
 
 
 def _rows(runs: list[Run]) -> tuple[RunRow, ...]:
