@@ -55,3 +55,19 @@ class ApiToken(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+class SavedView(models.Model):
+    """A person's own tab over the list of runs: a name, and the query string of the list's address."""
+
+    owner = models.ForeignKey(User, on_delete=models.CASCADE, related_name="saved_views")
+    name = models.CharField(max_length=60)
+    query = models.TextField()
+    shared = models.BooleanField(default=False)  # with everybody; only its owner changes it
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["owner", "name"], name="saved_view_name")]
+
+    def __str__(self) -> str:
+        return self.name

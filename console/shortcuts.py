@@ -47,7 +47,11 @@ LISTS: Final = Group(
         Shortcut(("j", "k"), "Next row, row before"),
         Shortcut(("o", "Enter"), "Open the row"),
         Shortcut(("x", "X"), "Select the run, or all from the last one to here"),
-        Shortcut(("r",), "Retry the selected runs…"),
+        Shortcut(("r",), "Retry the run, or the selected runs…"),
+        Shortcut(("c",), "Copy the link to the run"),
+        Shortcut(
+            ("→", "←"), "In the bars over the list: next one, one before; with Shift they mark a stretch"
+        ),
     ),
 )
 RUN: Final = Group(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from django.utils.html import escape
@@ -24,14 +25,37 @@ class Stack(Protocol):
     def failed(self) -> int: ...
 
 
-def draw(stacks: Sequence[Stack], *, label: str) -> SafeString:
-    """Draw the bars, failures on top, with a text alternative."""
+@dataclass(frozen=True)
+class Link:
+    """Where a bar leads, and what it is called."""
+
+    address: str
+    label: str
+
+
+def draw(stacks: Sequence[Stack], *, label: str, links: Sequence[Link] = ()) -> SafeString:
+    """Draw the bars, failures on top, each leading where its link says; one of them is in the tab order."""
     highest = max((s.succeeded + s.active + s.failed for s in stacks), default=0) or 1
     width = WIDTH / max(len(stacks), 1)
-    bars = "".join(_stack(stack, place * width, width, highest) for place, stack in enumerate(stacks))
-    return mark_safe(  # noqa: S308 - numbers and an escaped label
-        f'<svg class="histogram" viewBox="0 0 {WIDTH} {HEIGHT}" preserveAspectRatio="none" role="img" '
-        f'aria-label="{escape(label)}">{bars}</svg>'
+    bars = [_stack(stack, place * width, width, highest) for place, stack in enumerate(stacks)]
+    if links:
+        first = next((place for place, drawn in enumerate(bars) if drawn), -1)
+        bars = [
+            _link(links[place], drawn, place, width, first=place == first) if drawn else ""
+            for place, drawn in enumerate(bars)
+        ]
+    return mark_safe(  # noqa: S308 - numbers and escaped texts
+        f'<svg class="histogram" viewBox="0 0 {WIDTH} {HEIGHT}" preserveAspectRatio="none" '
+        f'role="{"group" if links else "img"}" aria-label="{escape(label)}">{"".join(bars)}</svg>'
+    )
+
+
+def _link(link: Link, drawn: str, place: int, width: float, *, first: bool) -> str:
+    x = place * width
+    return (
+        f'<a href="{escape(link.address)}" aria-label="{escape(link.label)}" tabindex="{0 if first else -1}" '
+        f'data-bin="{place}"><title>{escape(link.label)}</title>'
+        f'<rect class="bin-hit" x="{x:.1f}" y="0" width="{width:.1f}" height="{HEIGHT}"/>{drawn}</a>'
     )
 
 

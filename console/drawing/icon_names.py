@@ -18,6 +18,7 @@ ICON_NAMES = (
     "circle-pause",
     "circle-slash",
     "circle-x",
+    "columns-3",
     "copy",
     "database",
     "download",

@@ -14,8 +14,8 @@ from workflows.queries import run_list
 
 FRAGMENT = {"HX-Request": "true"}
 # Session and person (2), change mark, page, titles (2), results (2), progress, current steps, tab counts,
-# attention, sums, histogram, workflow names.
-QUERIES = 16
+# attention, sums, histogram, saved views, names of workflows and environments, numbers of releases.
+QUERIES = 19
 
 
 def _titles(answer: object) -> list[str]:
@@ -50,13 +50,33 @@ def test_a_run_that_nobody_can_judge_is_shown_as_such_and_needs_attention(operat
         ("q=r_0000000000001", ["Good"]),
         ("workflow=question-digest", []),
         ("range=1h", ["Good", "Bad", "Going"]),
-        ("state=nonsense&range=nonsense", ["Good", "Bad", "Going"]),
-        ("q=%00&workflow=%00", []),
+        ("range=nonsense", ["Good", "Bad", "Going"]),
+        ("q=%00&workflow=%00", ["Good", "Bad", "Going"]),
+        ("state=failed,active", ["Bad", "Going"]),
+        ("q=state:failed", ["Bad"]),
+        ("q=error:http_status", ["Bad"]),
+        ("error=timeout", []),
+        ("q=cost>0.0001", ["Good", "Bad"]),
+        ("cost_min=1", []),
+        ("tokens_max=936", ["Good", "Bad"]),
+        ("q=duration>10s", ["Bad"]),
+        ("release=1", ["Good", "Bad", "Going"]),
+        ("release=2", []),
+        ("environment=production", ["Good", "Bad", "Going"]),
+        ("q=tag:vip", ["Good"]),
+        ("tag=vip&tag=eu", ["Good"]),
+        ("tag=vip&q=tag:us", []),
+        ("session=customer-42", ["Bad"]),
+        ("q=customer-42", ["Bad"]),
+        ("q=until:2026-01-01", []),
+        ("q=%22Go%22", ["Good", "Going"]),
+        ("q=state:nonsense", []),
+        ("state=nonsense", []),
     ],
 )
 def test_filters_narrow_the_list(operator: Client, query: str, found: list[str]) -> None:
-    example_runs.succeeded_run(title="Good", number=1, ago_s=10)
-    example_runs.failed_run(title="Bad", number=2, ago_s=20)
+    example_runs.succeeded_run(title="Good", number=1, ago_s=10, tags=["vip", "eu"])
+    example_runs.failed_run(title="Bad", number=2, ago_s=20, session="customer-42")
     example_runs.running_run(title="Going", number=3, ago_s=30)
     assert _titles(operator.get(f"/runs/?{query}")) == found
 

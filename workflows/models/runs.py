@@ -7,8 +7,10 @@ the run, and ten thousand items of one run that end at once would queue there. `
 from __future__ import annotations
 
 from django.contrib.postgres.fields import ArrayField
+from django.contrib.postgres.indexes import GinIndex
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Q
+from django.db.models.fields.json import KeyTransform
 from django.db.models.functions import Now
 
 from workflows import states
@@ -70,6 +72,15 @@ class Run(models.Model):
                 condition=Q(deadline_at__isnull=False, ended_at__isnull=True),
             ),
             models.Index(fields=["created_at"], name="run_open", condition=Q(ended_at__isnull=True)),
+            # What the list filters by and few runs have.
+            models.Index(fields=["release", "-created_at", "-id"], name="run_by_release"),
+            GinIndex(fields=["tags"], name="run_by_tag", condition=Q(tags__gt=[])),
+            models.Index(
+                KeyTransform("class", "error"),
+                F("created_at").desc(),
+                name="run_by_error",
+                condition=Q(error__isnull=False),
+            ),
         ]
 
     def __str__(self) -> str:

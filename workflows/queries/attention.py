@@ -11,6 +11,8 @@ from typing import Any, Final
 
 from django.db import connection
 
+from workflows.queries.run_matching import STUCK_OVERDUE, STUCK_READY
+
 COUNT_LIMIT: Final = 10_000
 PROVIDER_WINDOW: Final = timedelta(minutes=15)
 _CALLS: Final = 5_000
@@ -69,17 +71,17 @@ SELECT count(DISTINCT run_id), min(ended), min(run_id), min(path) FROM (
     WHERE state = 'unknown' AND NOT superseded LIMIT %(limit)s) AS unknown
 """
 # Something is due and nobody does it: a ready step that no worker takes, a lease that ran out and was not given up,
-# a timer that has passed. Each bound is several times what a healthy system needs.
+# a timer that has passed. The same rule as the list's: run_matching.overdue_steps.
 _STUCK: Final = """
 WITH due AS (
     (SELECT run_id, ready_at AS since, path FROM workflows_steprun
-     WHERE state = 'ready' AND ready_at < %(now)s - interval '10 minutes' LIMIT %(limit)s)
+     WHERE state = 'ready' AND ready_at < %(ready)s LIMIT %(limit)s)
     UNION ALL
     (SELECT run_id, lease_until, path FROM workflows_steprun
-     WHERE state = 'running' AND lease_until < %(now)s - interval '2 minutes' LIMIT %(limit)s)
+     WHERE state = 'running' AND lease_until < %(overdue)s LIMIT %(limit)s)
     UNION ALL
     (SELECT run_id, wake_at, path FROM workflows_steprun
-     WHERE state = 'waiting' AND wake_at < %(now)s - interval '2 minutes' LIMIT %(limit)s))
+     WHERE state = 'waiting' AND wake_at < %(overdue)s LIMIT %(limit)s))
 SELECT count(DISTINCT due.run_id), min(since), min(due.run_id), min(path) FROM due
 JOIN workflows_run AS run ON run.id = due.run_id AND run.state IN ('queued', 'running', 'waiting')
 """
@@ -115,7 +117,9 @@ def troubles(*, since: datetime, now: datetime) -> tuple[Trouble, ...]:
     found = [
         *_one("failed", _rows(_FAILED, since=since, limit=COUNT_LIMIT)),
         *_one("unknown", _rows(_UNKNOWN, limit=COUNT_LIMIT)),
-        *_one("stuck", _rows(_STUCK, now=now, limit=COUNT_LIMIT)),
+        *_one(
+            "stuck", _rows(_STUCK, ready=now - STUCK_READY, overdue=now - STUCK_OVERDUE, limit=COUNT_LIMIT)
+        ),
         *_one("workers", _rows(_NO_WORKER, limit=COUNT_LIMIT, seen=now - _WORKER_SEEN)),
         *_providers(now),
         *_documents(),

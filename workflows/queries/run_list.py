@@ -11,14 +11,13 @@ from decimal import Decimal
 from typing import Any, Final
 
 from django.db.models import (
+    BooleanField,
     Case,
     Count,
-    Exists,
+    ExpressionWrapper,
     IntegerField,
     Max,
-    OuterRef,
     Q,
-    QuerySet,
     Sum,
     Value,
     When,
@@ -27,28 +26,45 @@ from django.db.models.fields.json import KeyTextTransform
 from django.db.models.functions import Cast
 
 from workflows import payloads, states
-from workflows.models import Definition, JournalEvent, Payload, Run, StepRun
+from workflows.models import Definition, Environment, JournalEvent, Payload, Release, Run, StepRun
+from workflows.queries.run_matching import RunFilter, matching, overdue_steps, unknown_runs
+
+__all__ = [
+    "CONTAINERS",
+    "NEWER_LIMIT",
+    "PAGE",
+    "CursorError",
+    "RunFilter",
+    "RunRow",
+    "RunsPage",
+    "change_mark",
+    "decode_cursor",
+    "encode_cursor",
+    "environment_names",
+    "matching",
+    "neighbours",
+    "newer",
+    "newer_than",
+    "older_than",
+    "page",
+    "release_numbers",
+    "shown_state",
+    "summary",
+    "titles",
+    "unknown_runs",
+    "workflow_names",
+]
 
 PAGE: Final = 50
+NEWER_LIMIT: Final = 999
 _SUMMARY_BYTES: Final = 4096  # larger outputs are not read for a list
 _SUMMARY_CHARS: Final = 90
+_RELEASES: Final = 100
 CONTAINERS: Final = ("map", "branch", "loop")
 
 
 class CursorError(ValueError):
     """A cursor that we did not make."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class RunFilter:
-    """Which runs; empty fields do not narrow. `attention` adds runs that wait for a person to decide."""
-
-    text: str = ""
-    workflow: str = ""
-    states: tuple[str, ...] = ()
-    attention: bool = False
-    since: datetime | None = None
-    until: datetime | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +75,8 @@ class RunRow:
     title: str
     workflow: str
     release: int
-    state: str  # as shown: a waiting run may be `retrying` or `unknown`
+    state: str  # as shown: a waiting run may be `retrying`, `unknown` or `stuck`
+    stored: str  # as it is
     done: int
     total: int
     step: str
@@ -70,6 +87,11 @@ class RunRow:
     ended_at: datetime | None
     tokens: int | None
     cost_usd: Decimal | None
+    environment: str
+    session: str
+    tags: tuple[str, ...]
+    trigger: str
+    created_by: str
 
     @property
     def duration_s(self) -> float | None:
@@ -86,41 +108,6 @@ class RunsPage:
     rows: tuple[RunRow, ...]
     newer: str | None
     older: str | None
-
-
-def matching(chosen: RunFilter) -> QuerySet[Run]:
-    """Return the runs that match, unordered."""
-    runs = Run.objects.all()
-    if chosen.since:
-        runs = runs.filter(created_at__gte=chosen.since)
-    if chosen.until:
-        runs = runs.filter(created_at__lt=chosen.until)
-    if chosen.workflow:
-        runs = runs.filter(workflow=chosen.workflow)
-    if chosen.attention:
-        runs = runs.filter(_needs_attention())
-    elif chosen.states:
-        runs = runs.filter(state__in=chosen.states)
-    if chosen.text:
-        runs = runs.filter(_has_text(chosen.text))
-    return runs
-
-
-def _needs_attention() -> Q:
-    return Q(state="failed") | Q(id__in=unknown_runs())
-
-
-def _has_text(text: str) -> Q:
-    text = payloads.clean_text(text, limit=200)
-    in_error = Q(error__message__icontains=text) | Q(error__step__icontains=text)
-    steps = StepRun.objects.filter(run_id=OuterRef("id"), superseded=False, path__icontains=text)
-    at_step = Q(Exists(steps.exclude(state__in=states.STEP_DONE)), state__in=states.RUN_ACTIVE)
-    return Q(title__icontains=text) | Q(id__startswith=text.lower()) | in_error | at_step
-
-
-def unknown_runs() -> QuerySet[StepRun, Any]:
-    """Name the runs in which a step waits for a person to say what became of it."""
-    return StepRun.objects.filter(state="unknown").values("run_id")
 
 
 def encode_cursor(created_at: datetime, run_id: str) -> str:
@@ -141,21 +128,28 @@ def decode_cursor(cursor: str) -> tuple[datetime, str]:
     return created_at, run_id
 
 
-def page(chosen: RunFilter, *, after: str = "", before: str = "", limit: int = PAGE) -> RunsPage:
+def page(
+    chosen: RunFilter, *, after: str = "", before: str = "", upto: str = "", limit: int = PAGE
+) -> RunsPage:
     """Return one page: the newest, or the one after (older than) or before (newer than) a cursor.
+
+    `upto`: the newest page as it was when its first run stood at this cursor.
 
     Raises: CursorError.
     """
     runs = matching(chosen).select_related("release")
     if before:
         found = list(
-            runs.filter(_newer_than(*decode_cursor(before))).order_by("created_at", "id")[: limit + 1]
+            runs.filter(newer_than(*decode_cursor(before))).order_by("created_at", "id")[: limit + 1]
         )
         more_newer, more_older = len(found) > limit, True
         found = found[:limit][::-1]
     else:
+        if upto and not after:
+            moment, run_id = decode_cursor(upto)
+            runs = runs.filter(Q(created_at__lt=moment) | Q(id__lte=run_id), created_at__lte=moment)
         if after:
-            runs = runs.filter(_older_than(*decode_cursor(after)))
+            runs = runs.filter(older_than(*decode_cursor(after)))
         found = list(runs.order_by("-created_at", "-id")[: limit + 1])
         more_newer, more_older = bool(after), len(found) > limit
         found = found[:limit]
@@ -169,20 +163,27 @@ def page(chosen: RunFilter, *, after: str = "", before: str = "", limit: int = P
     )
 
 
+def newer(chosen: RunFilter, *, than: str) -> int:
+    """Count the matching runs that are newer than a cursor, up to `NEWER_LIMIT` and one more. Raises: CursorError."""
+    return matching(chosen).filter(newer_than(*decode_cursor(than))).order_by()[: NEWER_LIMIT + 1].count()
+
+
 def neighbours(chosen: RunFilter, run: Run) -> tuple[str | None, str | None]:
     """Return the ids of the next newer and the next older run that match, beside one that need not match itself."""
     runs, here = matching(chosen), run.created_at
-    newer = runs.filter(_newer_than(here, run.id)).order_by("created_at", "id")
-    older = runs.filter(_older_than(here, run.id)).order_by("-created_at", "-id")
+    newer = runs.filter(newer_than(here, run.id)).order_by("created_at", "id")
+    older = runs.filter(older_than(here, run.id)).order_by("-created_at", "-id")
     return newer.values_list("id", flat=True).first(), older.values_list("id", flat=True).first()
 
 
-def _newer_than(moment: datetime, run_id: str) -> Q:
+def newer_than(moment: datetime, run_id: str) -> Q:
+    """Say of a run that it stands before this place in the list."""
     # The first condition is what an index can be walked by.
     return Q(created_at__gte=moment) & (Q(created_at__gt=moment) | Q(id__gt=run_id))
 
 
-def _older_than(moment: datetime, run_id: str) -> Q:
+def older_than(moment: datetime, run_id: str) -> Q:
+    """Say of a run that it stands after this place in the list."""
     return Q(created_at__lte=moment) & (Q(created_at__lt=moment) | Q(id__lt=run_id))
 
 
@@ -206,7 +207,13 @@ def _row(run: Run, title: str, progress: dict[str, Any], step: StepRun | None, r
         title=title,
         workflow=run.workflow,
         release=run.release.number,
-        state=shown_state(run.state, step.state if step else "", step.reason if step else ""),
+        state=shown_state(
+            run.state,
+            step.state if step else "",
+            step.reason if step else "",
+            overdue=bool(step and step.overdue),  # type: ignore[attr-defined]
+        ),
+        stored=run.state,
         done=progress.get("done", 0),
         total=progress.get("total", 0),
         step=(run.error or {}).get("step") or (step.path if step else ""),
@@ -217,13 +224,20 @@ def _row(run: Run, title: str, progress: dict[str, Any], step: StepRun | None, r
         ended_at=run.ended_at,
         tokens=sum(known) if known else progress.get("tokens"),
         cost_usd=run.cost_usd if run.ended_at else progress.get("cost_usd"),
+        environment=run.environment_id,
+        session=run.session or "",
+        tags=tuple(run.tags),
+        trigger=run.trigger,
+        created_by=run.created_by,
     )
 
 
-def shown_state(run_state: str, step_state: str, step_reason: str) -> str:
+def shown_state(run_state: str, step_state: str, step_reason: str, *, overdue: bool = False) -> str:
     """Return the state that a run is shown in, by the step that it stands at."""
     if run_state in states.RUN_ACTIVE and step_state == "unknown":
         return "unknown"
+    if run_state in states.RUN_ACTIVE and overdue:
+        return "stuck"
     if run_state in {"running", "waiting"} and step_state == "waiting" and step_reason == "retry":
         return "retrying"
     return run_state
@@ -256,14 +270,14 @@ def _progress(run_ids: list[str]) -> dict[str, dict[str, Any]]:
     }
 
 
-_RANK = Case(
-    *(
-        When(state=state, then=Value(rank))
-        for rank, state in enumerate(["unknown", "failed", "running", "waiting", "ready"])
-    ),
-    default=Value(9),
-    output_field=IntegerField(),
-)
+_RANKED: Final = ("unknown", "failed", "running", "waiting", "ready")
+
+
+def _rank() -> Case:
+    """Say which step a run stands at: the lowest. What is due and not done comes before what goes on."""
+    worst = [When(state="unknown", then=Value(0)), When(overdue_steps(), then=Value(1))]
+    rest = [When(state=state, then=Value(rank)) for rank, state in enumerate(_RANKED, 2)]
+    return Case(*worst, *rest, default=Value(9), output_field=IntegerField())
 
 
 def _current_steps(run_ids: list[str]) -> dict[str, StepRun]:
@@ -272,10 +286,11 @@ def _current_steps(run_ids: list[str]) -> dict[str, StepRun]:
         StepRun.objects.filter(
             run_id__in=run_ids,
             superseded=False,
-            state__in=["unknown", "failed", "running", "waiting", "ready"],
+            state__in=_RANKED,
         )
         .exclude(kind__in=CONTAINERS)
-        .alias(rank=_RANK)
+        .alias(rank=_rank())
+        .annotate(overdue=ExpressionWrapper(overdue_steps(), output_field=BooleanField()))
         .order_by("run_id", "rank", "ordinal", "id")
         .distinct("run_id")
         .only("run_id", "path", "state", "reason", "error", "failures")
@@ -334,3 +349,14 @@ def workflow_names() -> list[str]:
     """List the names of the workflows that there are."""
     names = Definition.objects.filter(kind="Workflow", archived_at=None).order_by("name")
     return list(names.values_list("name", flat=True))
+
+
+def environment_names() -> list[str]:
+    """List the names of the environments that there are."""
+    return list(Environment.objects.order_by("name").values_list("name", flat=True))
+
+
+def release_numbers(workflow: str) -> list[int]:
+    """List the numbers of a workflow's releases, the newest first; of all workflows without a name."""
+    releases = Release.objects.filter(workflow=workflow) if workflow else Release.objects.all()
+    return list(releases.order_by("-number").values_list("number", flat=True).distinct()[:_RELEASES])

@@ -23,7 +23,7 @@ from django.db.models import (
 )
 
 from workflows.models import Run
-from workflows.queries.run_list import RunFilter, matching, unknown_runs
+from workflows.queries.run_matching import RunFilter, matching, troubled_runs
 
 COUNT_LIMIT: Final = 10_000
 
@@ -63,7 +63,7 @@ def totals(chosen: RunFilter) -> Totals:
     newest = matching(everything).order_by("-created_at", "-id").values("id")[: COUNT_LIMIT + 1]
     counted = dict(Run.objects.filter(id__in=newest).order_by().values_list("state").annotate(Count("id")))
     attention = counted.get("failed", 0)
-    attention += matching(everything).filter(id__in=unknown_runs()).exclude(state="failed").count()
+    attention += matching(everything).filter(id__in=troubled_runs()).exclude(state="failed").count()
     within = matching(chosen).order_by("-created_at", "-id").values("id")[:COUNT_LIMIT]
     sums = Run.objects.filter(id__in=within).aggregate(
         runs=Count("id"),
@@ -123,3 +123,8 @@ def histogram(chosen: RunFilter, *, since: datetime, until: datetime, bins: int)
 def oldest(chosen: RunFilter) -> datetime | None:
     """Return when the oldest matching run was created."""
     return matching(chosen).order_by("created_at", "id").values_list("created_at", flat=True).first()
+
+
+def count(chosen: RunFilter) -> int:
+    """Count the runs that match, up to `COUNT_LIMIT` and one more."""
+    return matching(chosen).order_by()[: COUNT_LIMIT + 1].count()

@@ -1,0 +1,158 @@
+"""Which runs a filter matches, as a query. May not order, count or show them: run_list.py, run_totals.py."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any, Final, Literal
+
+from django.db.models import (
+    DurationField,
+    Exists,
+    ExpressionWrapper,
+    F,
+    IntegerField,
+    OuterRef,
+    Q,
+    QuerySet,
+)
+from django.db.models.expressions import Combinable
+from django.db.models.fields.json import KeyTextTransform
+from django.db.models.functions import Cast, Now
+
+from workflows import payloads, states
+from workflows.models import Run, StepRun
+
+# A step that is due and that nobody does. Each bound is several times what a healthy system needs.
+STUCK_READY: Final = timedelta(minutes=10)  # ready, and no worker took it
+STUCK_OVERDUE: Final = timedelta(minutes=2)  # its lease ran out, or its time to wake has passed
+
+Comparison = Literal["gt", "gte", "lt", "lte"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bound:
+    """A limit on a number of a run: US dollars, tokens (input and output), or seconds from first step to end."""
+
+    of: Literal["cost", "tokens", "duration"]
+    comparison: Comparison
+    amount: Decimal
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunFilter:
+    """Which runs; empty fields do not narrow, all that are set narrow together.
+
+    `states` are alternatives: a run's own, or `unknown` and `stuck`, as a run is shown by its steps; `attention`
+    adds runs that wait for a person. `text` and each of `phrases` stand in a title, an error, or a step's name.
+    `nothing` is what a filter that cannot be read means.
+    """
+
+    text: str = ""
+    phrases: tuple[str, ...] = ()
+    workflow: str = ""
+    environment: str = ""
+    release: int | None = None
+    states: tuple[str, ...] = ()
+    attention: bool = False
+    session: str = ""
+    tags: tuple[str, ...] = ()
+    error: str = ""
+    bounds: tuple[Bound, ...] = ()
+    since: datetime | None = None
+    until: datetime | None = None
+    nothing: bool = False
+
+
+def matching(chosen: RunFilter) -> QuerySet[Run]:
+    """Return the runs that match, unordered."""
+    if chosen.nothing:
+        return Run.objects.none()
+    runs = Run.objects.filter(_exactly(chosen))
+    if chosen.attention or chosen.states:
+        runs = runs.filter(_in_states(chosen))
+    if chosen.tags:
+        # The second condition is what the index of tags is kept under.
+        runs = runs.filter(tags__contains=list(chosen.tags), tags__gt=[])
+    for text in filter(None, (chosen.text, *chosen.phrases)):
+        runs = runs.filter(_has_text(text))
+    for bound in chosen.bounds:
+        runs = _bounded(runs, bound)
+    return runs
+
+
+def _exactly(chosen: RunFilter) -> Q:
+    exact = {
+        "workflow": chosen.workflow,
+        "environment_id": chosen.environment,
+        "release__number": chosen.release,
+        "session": chosen.session,
+        "created_at__gte": chosen.since,
+        "created_at__lt": chosen.until,
+        "error__class": chosen.error,
+    }
+    return Q(**{field: value for field, value in exact.items() if value})
+
+
+def _in_states(chosen: RunFilter) -> Q:
+    wanted = Q(state__in=[state for state in chosen.states if state in states.RUN])
+    if chosen.attention:
+        wanted |= Q(state="failed") | Q(id__in=troubled_runs())
+    if "unknown" in chosen.states:
+        wanted |= Q(id__in=unknown_runs())
+    if "stuck" in chosen.states:
+        wanted |= Q(id__in=stuck_runs())
+    return wanted
+
+
+def _has_text(text: str) -> Q:
+    text = payloads.clean_text(text, limit=200)
+    in_error = Q(error__message__icontains=text) | Q(error__step__icontains=text)
+    named = Q(title__icontains=text) | Q(id__startswith=text.lower()) | Q(session__icontains=text)
+    steps = StepRun.objects.filter(run_id=OuterRef("id"), superseded=False, path__icontains=text)
+    at_step = Q(Exists(steps.exclude(state__in=states.STEP_DONE)), state__in=states.RUN_ACTIVE)
+    return named | in_error | at_step
+
+
+def _bounded(runs: QuerySet[Run], bound: Bound) -> QuerySet[Run]:
+    """Keep the runs on the right side of a limit; what is not known yet is on neither."""
+    name = f"{bound.of}_known"
+    amount = timedelta(seconds=float(bound.amount)) if bound.of == "duration" else bound.amount
+    return runs.alias(**{name: _number(bound.of)}).filter(**{f"{name}__{bound.comparison}": amount})
+
+
+def _number(of: str) -> Combinable:
+    if of == "cost":
+        return F("cost_usd")
+    if of == "duration":
+        return ExpressionWrapper(F("ended_at") - F("started_at"), output_field=DurationField())
+    used = [
+        Cast(KeyTextTransform(name, "tokens"), output_field=IntegerField()) for name in ("input", "output")
+    ]
+    return used[0] + used[1]
+
+
+def overdue_steps() -> Q:
+    """Say of a step run that it is due and that nobody does it."""
+    return (
+        Q(state="ready", ready_at__lt=Now() - STUCK_READY)
+        | Q(state="running", lease_until__lt=Now() - STUCK_OVERDUE)
+        | Q(state="waiting", wake_at__lt=Now() - STUCK_OVERDUE)
+    )
+
+
+def unknown_runs() -> QuerySet[StepRun, Any]:
+    """Name the runs in which a step waits for a person to say what became of it."""
+    return StepRun.objects.filter(state="unknown").values("run_id")
+
+
+def stuck_runs() -> QuerySet[StepRun, Any]:
+    """Name the runs that go on, and in which nobody does what is due."""
+    return StepRun.objects.filter(overdue_steps(), run__state__in=states.RUN_ACTIVE).values("run_id")
+
+
+def troubled_runs() -> QuerySet[StepRun, Any]:
+    """Name the runs that are stuck, or of which a step's outcome is unknown."""
+    going = overdue_steps() & Q(run__state__in=states.RUN_ACTIVE)
+    return StepRun.objects.filter(Q(state="unknown") | going).values("run_id")
