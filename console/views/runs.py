@@ -37,15 +37,19 @@ def index(request: HttpRequest) -> HttpResponse:
     try:
         context = _results(request, query)
     except run_list.CursorError:
-        return HttpResponseRedirect(reverse("runs") + query.address())
+        return HttpResponseRedirect(_address(query))
     if not asked_by_script:
         context |= _controls(request, query)
     template = "runs/_results.html" if asked_by_script else "runs/list.html"
     answer = render(request, template, {**context, "mark": mark, "swaps": asked_by_script and not polled})
     answer["HX-PTag"] = mark
     if asked_by_script and not polled:
-        answer["HX-Push-Url"] = reverse("runs") + query.address()
+        answer["HX-Push-Url"] = _address(query)
     return answer
+
+
+def _address(query: RunQuery, **place: str) -> str:
+    return (reverse("runs") + query.address(**place)).removesuffix("?")
 
 
 def _problem(request: HttpRequest, query: RunQuery) -> HttpResponse:
@@ -76,7 +80,7 @@ def _results(request: HttpRequest, query: RunQuery) -> dict[str, Any]:
         "query": query,
         "page": page,
         "columns": run_columns.read(request),
-        "poll": reverse("runs") + query.address(**here),
+        "poll": _address(query, **here),
         "list_query": "" if query.address() == "?" else query.list_key,
         "newer": query.address(before=page.newer or ""),
         "older": query.address(after=page.older or ""),
@@ -172,8 +176,7 @@ def _time_field(value: str) -> dict[str, str]:
 @requires("runs.view")
 def columns(request: HttpRequest) -> HttpResponse:
     """Keep which columns the list shows, and how dense its rows are."""
-    address = reverse("runs") + run_filter.parse(QueryDict(request.POST.get("query", ""))).address()
-    answer = HttpResponseRedirect(address)
+    answer = HttpResponseRedirect(_address(run_filter.parse(QueryDict(request.POST.get("query", "")))))
     if request.method == "POST":
         run_columns.write(request, answer, request.POST.getlist("column"))
         preferences.remember(request, answer)

@@ -34,6 +34,8 @@ def export(request: HttpRequest) -> HttpResponseBase:
     name = f"runs-{timezone.localtime(now):%Y-%m-%d-%H%M}.{wanted}"
     answer["Content-Disposition"] = f'attachment; filename="{name}"'
     answer["Cache-Control"] = "no-store"
+    # Django compresses each portion as a file of its own, of which browsers read the first only.
+    answer["Content-Encoding"] = "identity"
     return answer
 
 
