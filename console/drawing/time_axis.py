@@ -49,8 +49,10 @@ def _day_and_time(when: datetime) -> str:
 
 
 def _short(when: datetime, length: timedelta) -> str:
-    if length > timedelta(hours=25):
+    if length > timedelta(days=6):
         return f"{when:%b} {when.day}"
+    if length > timedelta(hours=25):
+        return _day_and_time(when)
     return f"{when:%H:%M}" if length > timedelta(minutes=10) else f"{when:%H:%M:%S}"
 
 

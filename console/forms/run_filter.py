@@ -239,4 +239,4 @@ def _clashes(query: RunQuery) -> Iterator[str]:
 
 
 def _clean(value: str) -> str:
-    return value.replace("\0", "").strip()[:_MAX]
+    return value.replace("\0", "").strip()[:_MAX].strip()

@@ -71,7 +71,7 @@ def matching(chosen: RunFilter) -> QuerySet[Run]:
         return Run.objects.none()
     runs = Run.objects.filter(_exactly(chosen))
     if chosen.release:
-        runs = runs.filter(release_id__in=_releases(chosen))
+        runs = runs.filter(release_id__in=_releases(chosen.release, chosen.workflow))
     if chosen.attention or chosen.states:
         runs = runs.filter(_in_states(chosen))
     if chosen.tags:
@@ -96,11 +96,11 @@ def _exactly(chosen: RunFilter) -> Q:
     return Q(**{field: value for field, value in exact.items() if value})
 
 
-def _releases(chosen: RunFilter) -> list[int]:
+def _releases(number: int, workflow: str) -> list[int]:
     """Look up the releases of that number first: by a join the planner would not find the index of their runs."""
-    releases = Release.objects.filter(number=chosen.release)
-    if chosen.workflow:
-        releases = releases.filter(workflow=chosen.workflow)
+    releases = Release.objects.filter(number=number)
+    if workflow:
+        releases = releases.filter(workflow=workflow)
     return list(releases.values_list("pk", flat=True))
 
 
