@@ -186,7 +186,7 @@ def test_an_empty_list_says_how_to_begin(operator: Client, path: str) -> None:
     assert b"yet" in operator.get(path).content
 
 
-@pytest.mark.parametrize(("path", "most"), [("/workflows/", 9), ("/prompts/", 6), ("/corpora/", 5)])
+@pytest.mark.parametrize(("path", "most"), [("/workflows/", 9), ("/prompts/", 6), ("/corpora/", 9)])
 def test_lists_take_the_same_queries_whatever_they_show(
     operator: Client, django_assert_max_num_queries: DjangoAssertNumQueries, path: str, most: int
 ) -> None:

@@ -139,12 +139,6 @@ def recent_inputs(workflow: str) -> list[Recent]:
     return [Recent(run.id, named[run.id], run.created_at) for run in found]
 
 
-def used_by(prompt: str) -> list[str]:
-    """Return the workflows whose deployed release holds a prompt."""
-    found = Deployment.objects.filter(environment_id=_ENVIRONMENT, stable__manifest__prompts__has_key=prompt)
-    return list(found.annotate(name=F("workflow")).order_by("name").values_list("name", flat=True))
-
-
 def body_of(kind: str, name: str, version: int) -> dict[str, Any] | None:
     """Return the document of one version; None where there is none."""
     found = DefinitionVersion.objects.filter(
