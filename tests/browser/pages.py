@@ -40,7 +40,7 @@ PAGES = {
     "run, queued": "/runs/r_0000000000006/",
     "run, attempt": "/runs/r_0000000000001/?step=answer&attempt=1",
     "run, large input": "/runs/r_0000000000007/?tab=io",
-    "run, 2000 steps": "/runs/r_0000000000008/?step=each[700]/reply",
+    "run, long": "/runs/r_0000000000008/",
     "run, cost": "/runs/r_0000000000001/?tab=cost",
     "cancel": "/runs/r_0000000000003/cancel/",
     "retry": "/runs/r_0000000000002/retry/",
@@ -141,7 +141,7 @@ def fill() -> None:
     factories.many_runs(240, states=(*["succeeded"] * 11, "failed", "cancelled"))
     factories.run("queued", number=6, ago_s=12)
     factories.run(number=7, asked={"question": "What is in this scan?", "notes": ["long"] * 20000})
-    example_runs.map_run(1000, failed=[17, 420], number=8)
+    example_runs.map_run(400, failed=[17, 320], number=8)
     example_bulk.fill()
     people()
     _corpora()
