@@ -18,7 +18,7 @@ from console.views.run_find import find
 from console.views.run_title import title_of
 from workflows import states
 from workflows.models import Call, Run
-from workflows.queries import run_neighbours, run_page
+from workflows.queries import run_list, run_page
 from workflows.queries.run_page import Standing, StepView
 from workflows.queries.step_rows import steps_of
 
@@ -113,7 +113,7 @@ def _attention(
 def _list(run: Run, want: Asked, now: datetime) -> dict[str, Any]:
     """Say which list somebody came from, and which runs stand beside this one in it."""
     query = run_filter.parse(QueryDict(want.origin.lstrip("?")))
-    newer, older = run_neighbours.neighbours(query.filter(now), run) if want.origin else (None, None)
+    newer, older = run_list.neighbours(query.filter(now), run) if want.origin else (None, None)
     return {"origin": want.origin.lstrip("?"), "newer": newer, "older": older}
 
 

@@ -33,7 +33,7 @@ def test_the_guide_works_as_written(web: WebServer, worker: Workers, tmp_path: P
     )
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr
     outputs = re.split(r"--- \d+\n", done.stdout)[1:]
-    assert len(outputs) == len(BLOCKS) == 9
+    assert len(outputs) == len(BLOCKS) == 10
     assert outputs[3] == "{'text': 'Hello, Grace!'}\n"
     assert outputs[4] == "{'text': 'Hello, Ada!'}\n"
     assert "run.succeeded" in outputs[5]
