@@ -127,6 +127,7 @@ async function sendAll() {
 
 one("[data-drop]").classList.add("is-quiet");
 input.addEventListener("change", () => add([...input.files]));
+add([...input.files]); // chosen before this ran, or kept by the browser over a reload
 form.addEventListener("submit", (event) => {
   event.preventDefault();
   if (sending) return;
