@@ -53,6 +53,7 @@ def test_two_files_are_added_with_progress_and_found(editing: Page, address: str
     expect(editing.locator(".ingest-progress")).to_contain_text("Snapshot 1: 2 processed", timeout=8000)
     editing.get_by_role("link", name="Show documents").click()
     editing.get_by_role("link", name="Search", exact=True).click()
+    editing.wait_for_url("**tab=search")
     editing.keyboard.press("/")
     editing.keyboard.type("leave")
     editing.keyboard.press("Enter")
