@@ -137,9 +137,9 @@ class Console:
         self.cookie = {"Cookie": f"sessionid={self.known['session']}", "Accept-Encoding": "gzip"}
         self.pages = pages(self.known)
 
-    def queries(self) -> list[int]:
-        """Count the queries of each page."""
-        asked = [{"path": page.path, "headers": page.headers} for page in self.pages]
+    def queries(self, chosen: list[Page]) -> list[int]:
+        """Count the queries of some pages, with nothing kept from an earlier answer."""
+        asked = [{"path": page.path, "headers": page.headers} for page in chosen]
         counted: list[int] = json.loads(_ask(self.url, "queries", json.dumps([self.known["session"], asked])))
         return counted
 
@@ -231,11 +231,12 @@ def compared(long_url: str, short_url: str, folder: Path, *, count: int, only: s
     sides: list[Console] = []
     try:
         sides += [Console(long_url, folder / "console-long"), Console(short_url, folder / "console-short")]
-        rows, queries = [], sides[0].queries()
-        for number, page in enumerate(sides[0].pages):
-            if page.name.startswith(only):
-                rows.append(row(page, *take_turns(number, *sides, count=count), queries[number]))
-                frame.note(f"{rows[-1].what}: {rows[-1].ours} | {rows[-1].baseline}")
+        numbers = [n for n, page in enumerate(sides[0].pages) if page.name.startswith(only)]
+        queries = sides[0].queries([sides[0].pages[n] for n in numbers])
+        rows = []
+        for number, asked in zip(numbers, queries, strict=True):
+            rows.append(row(sides[0].pages[number], *take_turns(number, *sides, count=count), asked))
+            frame.note(f"{rows[-1].what}: {rows[-1].ours} | {rows[-1].baseline}")
         return rows
     finally:
         for console in sides:
@@ -269,7 +270,6 @@ def _queries(session: str, asked: list[dict[str, Any]]) -> list[int]:
     client.cookies["sessionid"] = session
     counts = []
     for page in asked:
-        client.get(page["path"], headers={"host": "localhost", **page["headers"]})
         with CaptureQueriesContext(connection) as found:
             client.get(page["path"], headers={"host": "localhost", **page["headers"]})
         counts.append(len(found))
