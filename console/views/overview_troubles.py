@@ -86,6 +86,7 @@ def _address(trouble: Trouble, range_key: str) -> str:
         return reverse("run", args=[trouble.ref]) + step
     asked = {
         "failed": {"state": "failed", "range": range_key},
-        "unknown": {"state": "attention", "range": "all"},
+        "unknown": {"state": "unknown", "range": "all"},
+        "stuck": {"state": "stuck", "range": "all"},
     }.get(trouble.kind, {"state": "active", "range": "all"})
     return f"{reverse('runs')}?{urlencode(asked)}"

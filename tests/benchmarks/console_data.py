@@ -12,7 +12,7 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import psycopg
 from django.core.management import call_command
@@ -81,7 +81,7 @@ def fill(size: Size) -> None:
     """Put exactly this much into the tables of runs; what was in them is gone. The last thing is ANALYZE."""
     began = time.monotonic()
     _definitions()
-    given = {
+    given: dict[str, Any] = {
         "runs": size.runs,
         "days": size.days,
         "steps": size.steps,

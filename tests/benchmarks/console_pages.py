@@ -235,7 +235,8 @@ def compared(long_url: str, short_url: str, folder: Path, *, count: int, only: s
         queries = sides[0].queries([sides[0].pages[n] for n in numbers])
         rows = []
         for number, asked in zip(numbers, queries, strict=True):
-            rows.append(row(sides[0].pages[number], *take_turns(number, *sides, count=count), asked))
+            long, short = take_turns(number, *sides, count=count)
+            rows.append(row(sides[0].pages[number], long, short, asked))
             frame.note(f"{rows[-1].what}: {rows[-1].ours} | {rows[-1].baseline}")
         return rows
     finally:
