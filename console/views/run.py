@@ -48,6 +48,8 @@ def detail(request: HttpRequest, run_id: str) -> HttpResponse:
     if request.headers.get("HX-PTag") == mark:
         return HttpResponse(status=304)
     steps, calls = steps_of(run.id), run_page.calls_of(run.id)
+    if not steps:
+        find(run_id)  # deleted just now: a page that is open keeps what it shows
     context = {
         **_head(run, steps, calls, want, now),
         **_list(run, want, now),
