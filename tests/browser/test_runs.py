@@ -31,7 +31,7 @@ def test_filters_live_in_the_address_and_survive_back(console: Page, address: st
     console.wait_for_url("**q=odd**")
     expect(console.locator(ROWS)).to_have_count(1)
     console.locator("#runs tbody a").first.click()
-    console.wait_for_url("**/runs/r_0000000000001/")
+    console.wait_for_url("**/runs/r_0000000000001/?list=q%3Dodd")
     console.go_back()
     console.wait_for_url("**q=odd**")
     expect(console.locator("#q")).to_have_value("odd")
