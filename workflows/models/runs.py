@@ -7,11 +7,11 @@ the run, and ten thousand items of one run that end at once would queue there. `
 from __future__ import annotations
 
 from django.contrib.postgres.fields import ArrayField
-from django.contrib.postgres.indexes import GinIndex
+from django.contrib.postgres.indexes import GinIndex, OpClass
 from django.db import models
 from django.db.models import F, Q
-from django.db.models.fields.json import KeyTransform
-from django.db.models.functions import Now
+from django.db.models.fields.json import KeyTextTransform, KeyTransform
+from django.db.models.functions import Now, Upper
 
 from workflows import states
 from workflows.models.releases import Environment, Release
@@ -80,6 +80,19 @@ class Run(models.Model):
                 F("created_at").desc(),
                 name="run_by_error",
                 condition=Q(error__isnull=False),
+            ),
+            # Any three letters in a row of what the list's text box looks in; `icontains` compares in upper case.
+            GinIndex(
+                *(
+                    OpClass(Upper(text), name="gin_trgm_ops")
+                    for text in (
+                        F("title"),
+                        F("session"),
+                        KeyTextTransform("message", "error"),
+                        KeyTextTransform("step", "error"),
+                    )
+                ),
+                name="run_text",
             ),
         ]
 

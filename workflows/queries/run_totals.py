@@ -16,12 +16,14 @@ from django.db.models import (
     Func,
     IntegerField,
     Q,
+    QuerySet,
     Sum,
     TextField,
     Value,
     When,
 )
 
+from workflows import states
 from workflows.models import Run
 from workflows.queries.run_matching import RunFilter, matching, troubled_runs
 
@@ -60,12 +62,13 @@ class _Percentile95(Aggregate):
 def totals(chosen: RunFilter) -> Totals:
     """Sum up what matches: all states for the tabs, the rest for the states that were chosen."""
     everything = replace(chosen, states=(), attention=False)
-    newest = matching(everything).order_by("-created_at", "-id").values("id")[: COUNT_LIMIT + 1]
-    counted = dict(Run.objects.filter(id__in=newest).order_by().values_list("state").annotate(Count("id")))
+    counts = _newest(everything, COUNT_LIMIT + 1).aggregate(
+        **{state: Count("id", filter=Q(state=state)) for state in states.RUN}
+    )
+    counted = {state: number for state, number in counts.items() if number}
     attention = counted.get("failed", 0)
     attention += matching(everything).filter(id__in=troubled_runs()).exclude(state="failed").count()
-    within = matching(chosen).order_by("-created_at", "-id").values("id")[:COUNT_LIMIT]
-    sums = Run.objects.filter(id__in=within).aggregate(
+    sums = _newest(chosen, COUNT_LIMIT).aggregate(
         runs=Count("id"),
         failed=Count("id", filter=Q(state="failed")),
         spent=Sum("cost_usd"),
@@ -80,6 +83,11 @@ def totals(chosen: RunFilter) -> Totals:
         attention=attention,
         capped=sum(counted.values()) > COUNT_LIMIT,
     )
+
+
+def _newest(chosen: RunFilter, limit: int) -> QuerySet[Run]:
+    """Return the newest runs that match: an aggregate over this reads them once, without a look back at each."""
+    return matching(chosen).order_by("-created_at", "-id")[:limit]
 
 
 class _Epoch(Func):
