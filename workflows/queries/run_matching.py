@@ -14,16 +14,15 @@ from django.db.models import (
     ExpressionWrapper,
     F,
     Func,
-    IntegerField,
     Q,
     QuerySet,
 )
 from django.db.models.expressions import Combinable
-from django.db.models.fields.json import KeyTextTransform
-from django.db.models.functions import Cast, Now
+from django.db.models.functions import Now
 
 from workflows import payloads, states
 from workflows.models import Release, Run, StepRun
+from workflows.models.runs import TOKENS_USED
 
 # A step that is due and that nobody does. Each bound is several times what a healthy system needs.
 STUCK_READY: Final = timedelta(minutes=10)  # ready, and no worker took it
@@ -154,10 +153,7 @@ def _number(of: str) -> Combinable:
         return F("cost_usd")
     if of == "duration":
         return ExpressionWrapper(F("ended_at") - F("started_at"), output_field=DurationField())
-    used = [
-        Cast(KeyTextTransform(name, "tokens"), output_field=IntegerField()) for name in ("input", "output")
-    ]
-    return used[0] + used[1]
+    return TOKENS_USED
 
 
 def overdue_steps() -> Q:
