@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -18,18 +19,28 @@ from workflows.queries.run_list import RunFilter
 from workflows.queries.run_totals import Bin, Totals
 
 _COUNT_EVERY_S: Final = 30
+_MANY: Final = 1_000  # runs: what one more or less changes nobody sees
+_LONG_S: Final = 0.5
 
 
 def summary(query: RunQuery, chosen: RunFilter) -> dict[str, Any]:
-    """Sum up what matches. Very many runs are counted twice a minute, not with every poll."""
+    """Sum up what matches. What takes long to count, or is a very great deal, is not counted with every poll."""
     shown = f"{query.address()} {timezone.get_current_timezone_name()}"
     key = "runs-summary-" + hashlib.blake2b(shown.encode("utf-8", "replace")).hexdigest()
     known: dict[str, Any] | None = cache.get(key)
     if known is None:
+        began = time.monotonic()
         known = _counted(query, chosen)
-        if known["totals"].capped:
-            cache.set(key, known, timeout=_COUNT_EVERY_S)
+        cache.set(key, known, timeout=_kept_s(known["totals"], took_s=time.monotonic() - began))
     return known
+
+
+def _kept_s(totals: Totals, *, took_s: float) -> float:
+    """Return for how long counts stay: counting may take a twentieth of the time. Few runs are counted anew."""
+    if totals.capped:
+        return max(_COUNT_EVERY_S, 20 * took_s)
+    many = sum(totals.by_state.values()) >= _MANY
+    return 20 * took_s if took_s > _LONG_S or many else 0
 
 
 def _counted(query: RunQuery, chosen: RunFilter) -> dict[str, Any]:
