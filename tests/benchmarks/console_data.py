@@ -77,8 +77,11 @@ _STATEMENTS: Final = _statements(Path(__file__).with_suffix(".sql").read_text())
 _IN_CHUNKS: Final = ("made", "runs", "steps", "journal", "attempts", "calls", "forgotten")
 
 
-def fill(size: Size) -> None:
-    """Put exactly this much into the tables of runs; what was in them is gone. The last thing is ANALYZE."""
+def fill(size: Size, *, settle: bool = True) -> None:
+    """Put exactly this much into the tables of runs; what was in them is gone. The last thing is ANALYZE.
+
+    `settle`: vacuum too and write everything out, which a transaction cannot; else the first readers would.
+    """
     began = time.monotonic()
     _definitions()
     given: dict[str, Any] = {
@@ -105,9 +108,10 @@ def fill(size: Size) -> None:
             if last % (4 * _CHUNK) == 0:
                 frame.note(f"{last:,} runs, {time.monotonic() - began:.0f} s")
         for name in _TABLES:
-            cursor.execute(f"VACUUM ANALYZE workflows_{name}")
+            cursor.execute(f"{'VACUUM ANALYZE' if settle else 'ANALYZE'} workflows_{name}")
         cursor.execute("RESET synchronous_commit; RESET work_mem")
-        cursor.execute("CHECKPOINT")  # else the first readers pay for it
+        if settle:
+            cursor.execute("CHECKPOINT")
 
 
 def size_gb() -> float:
