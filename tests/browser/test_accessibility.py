@@ -19,6 +19,7 @@ def _violations(page: Page) -> list[str]:
     return [f"{each['id']}: {node['html'][:160]}" for each in found for node in each["nodes"][:3]]
 
 
+@pytest.mark.timeout(600)  # dozens of pages, each looked at by a checker that takes its time
 @pytest.mark.parametrize("part", range(PARTS))
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("size", pages.SIZES)
