@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from django.http.response import HttpResponseBase
 from drf_spectacular.utils import OpenApiParameter
@@ -34,6 +34,18 @@ _LAST_SEEN = OpenApiParameter(
 )
 
 
+# Of each event; what stands in `data` is JSON, as the operation's text says.
+_EVENT: Final[dict[str, Any]] = {
+    "type": "object",
+    "required": ["event", "data"],
+    "properties": {
+        "event": {"enum": ["state", "steps", "gone"]},
+        "id": {"type": "string"},
+        "data": {"type": "string"},
+    },
+}
+
+
 class RunStream(Endpoint):
     """`/runs/ID/stream`."""
 
@@ -43,7 +55,7 @@ class RunStream(Endpoint):
         "Follow a run",
         query=StreamPlace,
         headers=[_LAST_SEEN],
-        answers={200: Raw({"text/event-stream": {"type": "string"}}), 204: None},
+        answers={200: Raw({"text/event-stream": _EVENT}), 204: None},
         problems_too=[404, 429],
     )
     def get(self, request: Request, run_id: str) -> HttpResponseBase:

@@ -47,7 +47,6 @@ PAGES = {
     "settle": "/runs/r_0000000000004/resolve/?step=notify",
     "bulk, preview": "/runs/bulk/new/?bulk=retry&matching=1&range=all",
     "bulk, preview of cancel": "/runs/bulk/new/?bulk=cancel&pick=r_0000000000003&pick=r_0000000000001",
-    "bulk, nothing": "/runs/bulk/new/?bulk=retry",
     "bulk actions": "/runs/bulk/",
     "bulk, running": "/runs/bulk/b_0000000000001/",
     "bulk, stopped": "/runs/bulk/b_0000000000002/",
