@@ -95,7 +95,8 @@ def _address(run: Run, step: StepView, attempt: str) -> str:
 
 def _step_mark(step: StepView, calls: Sequence[Mapping[str, Any]], attempt: str) -> str:
     done = sum(call["call"].ended_at is not None for call in calls)
-    facts = f"{step.state} {step.reason} {[a.state for a in step.attempts]} {len(calls)} {done} {attempt}"
+    # With its id: two steps that went alike are not one answer.
+    facts = f"{step.id} {step.state} {step.reason} {[a.state for a in step.attempts]} {len(calls)} {done} {attempt}"
     return hashlib.blake2b(facts.encode("utf-8", "replace"), digest_size=8).hexdigest()
 
 

@@ -223,3 +223,16 @@ def test_the_page_takes_the_same_queries_for_a_long_run(
     for made in (short, long):
         with django_assert_max_num_queries(18):
             operator.get(f"/runs/{made.run.id}/")
+
+
+def test_two_steps_that_went_alike_are_two_answers(operator: Client) -> None:
+    made = factories.run("succeeded", number=1)
+    for path in ("draft", "review"):
+        made.step(path, "set", tries=[(0.1, 0.2, "succeeded")], asked={}, gave={"v": 1})
+    part = {"HX-Request": "true"}
+    first = operator.get(f"/runs/{made.run.id}/step/?step=draft", headers=part)
+    other = operator.get(
+        f"/runs/{made.run.id}/step/?step=review", headers={**part, "HX-PTag": first["HX-PTag"]}
+    )
+    assert other.status_code == 200
+    assert 'data-shows="review"' in other.content.decode()
