@@ -77,10 +77,11 @@ def test_every_form_of_the_list_is_served_by_an_index(history: None) -> None:
             assert "Seq Scan on workflows_steprun" not in plan, f"{form}\n{plan}"
 
 
-def test_text_finds_what_reading_every_run_would(history: None) -> None:
+def test_text_finds_what_reading_every_run_would(db: None) -> None:
+    console_data.fill(Size(runs=2_000, days=90, steps=1), settle=False)
     for text, condition in {
         "meier": "title ILIKE '%meier%'",
-        "Position 4711": "error ->> 'message' ILIKE '%position 4711%'",
+        "Position 1": "error ->> 'message' ILIKE '%position 1%'",
         "customer-42": "session ILIKE '%customer-42%' OR title ILIKE '%customer-42%'",
     }.items():
         found = run_list.matching(run_list.RunFilter(text=text)).count()
