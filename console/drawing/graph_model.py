@@ -9,22 +9,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
+from workflows.spec.workflow import STEP_KINDS
+
 Json = Any
 MAX_DRAWN: Final = 300
-_KINDS: Final = (
-    "prompt",
-    "retrieve",
-    "tool",
-    "agent",
-    "workflow",
-    "map",
-    "branch",
-    "loop",
-    "approval",
-    "wait",
-    "memory",
-    "set",
-)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -149,7 +137,7 @@ def _node(step: Mapping[str, Json], needs: tuple[str, ...]) -> Node:
 
 def kind_of(step: Mapping[str, Json]) -> str:
     """Say what kind of step a document describes; empty where it says none."""
-    return next((kind for kind in _KINDS if kind in step), "")
+    return next((kind for kind in STEP_KINDS if kind in step), "")
 
 
 def _groups(kind: str, held: object) -> tuple[Group, ...]:

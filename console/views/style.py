@@ -15,8 +15,6 @@ from console.access import requires
 from console.drawing import json_text, looks
 from console.views.search import Item
 
-_TEXT: Final = "Sort support tickets.\nAnswer with one number from 1 (harmless) to 5 (urgent)."
-
 
 @dataclass(frozen=True)
 class _Field:
@@ -95,15 +93,6 @@ _VALUES: Final[dict[str, Any]] = {
         },
     ),
 }
-_CONFLICT: Final = {
-    "what": "Prompt triage",
-    "who": "m.ferri",
-    "theirs": _TEXT.replace("5 (urgent)", "9 (urgent)"),
-    "mine": _TEXT.replace("harmless", "can wait"),
-    "theirs_label": "Saved as v13 by m.ferri",
-    "mine_label": "Yours, from v12",
-    "reload": "#conflict",
-}
 
 
 @requires("console.style")
@@ -119,7 +108,6 @@ def index(request: HttpRequest) -> HttpResponse:
         "schema_fields": _FIELDS,
         "json_value": _JSON,
         "items": _ITEMS,
-        "conflict": {**_CONFLICT, "when": now - timedelta(seconds=12)},
         **_VALUES,
         "now": now,
         "earlier": now - timedelta(hours=3, minutes=5),
