@@ -25,8 +25,10 @@ from console.processes import spawn, stop
 
 _UNIT = Path(__file__).parent / "unit"
 # Without fsync, but commits reach the operating system: killing Postgres loses nothing, as in production.
+# Without autovacuum: when it looks at a table of a test is chance, and so would be the plans that follow.
 _SPEED = {
     "fsync": "off",
+    "autovacuum": "off",
     "full_page_writes": "off",
     "io_method": "sync",
     "shared_buffers": "128MB",

@@ -95,6 +95,7 @@ def attempt(
         )
     if not messages:
         raise Invalid("There is no message to send.", code="no_messages")
+    bundle.forget_providers()  # a person may have applied them a moment ago
     route, providers = _one_target(picked), bundle.providers()
     request = Request(
         messages=tuple(Message(role=role, content=text) for role, text in messages),  # type: ignore[arg-type]

@@ -108,7 +108,7 @@ def fill(size: Size, *, settle: bool = True) -> None:
                 cursor.execute(_STATEMENTS[name], {**given, "first": first, "last": last})
             if last % (4 * _CHUNK) == 0:
                 frame.note(f"{last:,} runs, {time.monotonic() - began:.0f} s")
-        for name in _TABLES:
+        for name in (*_TABLES, "release"):
             cursor.execute(f"{'VACUUM ANALYZE' if settle else 'ANALYZE'} workflows_{name}")
         cursor.execute("RESET synchronous_commit; RESET work_mem")
         if settle:

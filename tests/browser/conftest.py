@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import sys
+import traceback
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from django.conf import settings
 from django.core.cache import cache
+from django.db import connection
 from django.test import Client
 from playwright.sync_api import BrowserContext, ConsoleMessage, Page, Request
 
@@ -116,3 +119,29 @@ def console(clean: Page, context: BrowserContext, served: str, transactional_db:
 @pytest.fixture
 def address(served: str) -> str:
     return served
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Tell with a failure what the server did at that moment: a time-out alone does not say who was slow."""
+    report = yield
+    if call.when == "call" and report.failed:
+        report.sections.append(("statements in the database", _statements()))
+        report.sections.append(("threads of the server", _threads()))
+    return report
+
+
+def _statements() -> str:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT state, wait_event_type, wait_event, now() - query_start, left(query, 2000) "
+            "FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+        return "\n\n".join(" | ".join(map(str, row)) for row in cursor.fetchall())
+
+
+def _threads() -> str:
+    frames = sys._current_frames().values()
+    return "\n\n".join("".join(traceback.format_stack(frame)[-6:]) for frame in frames)

@@ -150,6 +150,8 @@ def test_a_refusal_says_who_may(clean: Page, context: BrowserContext, served: st
     sign_in(context, served, Role.OPERATOR)
     clean.goto(served + "/runs/r_0000000000003/")
     listeners_off(clean)
+    clean.keyboard.press("p")  # a refresh would take the link away with the role
+    expect(clean.locator("[data-live]")).to_have_text("Paused")
     User.objects.update(role=Role.VIEWER)
     clean.get_by_role("link", name="Cancel").first.click()
     expect(clean.locator("#toasts")).to_contain_text("needs the role operator or higher; yours is viewer")

@@ -1,7 +1,8 @@
 """A release, loaded: the plan of its workflow and every document it resolves to, ready for use.
 
 A release never changes, so a process loads it once. Provider documents are operational and no part of it: the
-newest versions count, and a process looks for them anew every two seconds.
+newest versions count, and a process looks for them anew every two seconds, and with each release new to it: what
+was applied together is seen together.
 """
 
 from __future__ import annotations
@@ -47,6 +48,7 @@ class Bundle:
 @lru_cache(maxsize=256)
 def load(release: int) -> Bundle:
     """Return the bundle of a release by its row id."""
+    forget_providers()
     manifest = _json(
         database.fetch_all("SELECT manifest FROM workflows_release WHERE id = $1", [release])[0][0]
     )

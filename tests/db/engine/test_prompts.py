@@ -206,3 +206,13 @@ def test_a_model_whose_answers_never_fit_is_followed_by_the_next_one() -> None:
         list(Call.objects.filter(run=done).order_by("number").values_list("provider", flat=True))[-1]
         == "better"
     )
+
+
+def test_a_provider_applied_with_a_workflow_is_known_to_its_first_run() -> None:
+    """However short ago the process looked for provider documents."""
+    deploy(SUPPORT, prompts=TRIAGE, others=FAKE)
+    assert run("support", ticket="refund").state == "succeeded"
+    second = FAKE.replace("name: fake", "name: second").replace("fake/m", "second/m").replace("chat", "talk")
+    deploy(SUPPORT.replace("name: support", "name: sort").replace("chat", "talk"), others=second)
+    done = run("sort", ticket="refund")
+    assert (done.state, done.error) == ("succeeded", None)

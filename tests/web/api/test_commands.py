@@ -67,11 +67,17 @@ def watching(transactional_db: None, tmp_path: Path) -> Iterator[subprocess.Pope
             cwd=ROOT,
             env={**os.environ, "DATABASE_URL": database_url()},
             stderr=file,
+            # Tests that run in the background of a shell ignore Ctrl-C, and what they start would too.
+            preexec_fn=_hear_ctrl_c,
         ) as process,
     ):
         until(lambda: "Run r_" in log.read_text(), within_s=30, what="the run is started")
         yield process
         process.kill()
+
+
+def _hear_ctrl_c() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def test_a_cancelled_run_is_exit_status_3(watching: subprocess.Popen[bytes]) -> None:
