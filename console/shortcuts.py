@@ -36,6 +36,7 @@ EVERYWHERE: Final = Group(
         Shortcut(("⌘K", "Ctrl K"), "Search, or jump anywhere"),
         Shortcut(("?",), "Show this list"),
         Shortcut(("/",), "Go to the filter of this page"),
+        Shortcut(("1", "2", "3", "4", "5", "6", "7", "8"), "Open a tab, counted from the left"),
         Shortcut(("[",), "Fold or unfold the sidebar"),
         Shortcut(("p",), "Pause a page that updates by itself, or let it go on"),
         Shortcut(("Esc",), "Leave a field, close what is open"),
@@ -47,6 +48,7 @@ LISTS: Final = Group(
         Shortcut(("j", "k"), "Next row, row before"),
         Shortcut(("o", "Enter"), "Open the row"),
         Shortcut(("x", "X"), "Select the run, or all from the last one to here"),
+        Shortcut(("a",), "Select all runs that match the filter, once one is selected"),
         Shortcut(("r",), "Retry the run, or the selected runs…"),
         Shortcut(("c",), "Copy the link to the run"),
         Shortcut(
@@ -65,7 +67,6 @@ RUN: Final = Group(
         Shortcut(("f",), "Filter the steps or events"),
         Shortcut(("z",), "Zoom to this step"),
         Shortcut(("0",), "Show the whole run again"),
-        Shortcut(("1", "2", "3", "4", "5", "6", "7", "8"), "Open a tab, counted from the left"),
         Shortcut(("J", "K"), "Older run, newer run of the list that you came from"),
         Shortcut(("r",), "Retry the run…"),
     ),
@@ -73,6 +74,7 @@ RUN: Final = Group(
 EDITOR: Final = Group(
     "An editor",
     (
+        Shortcut(("e",), "Go to the text"),
         Shortcut(("⌘S", "Ctrl S"), "Save"),
         Shortcut(("⌘Enter", "Ctrl Enter"), "Preview a prompt"),
         Shortcut(("⌘⇧D", "Ctrl Shift D"), "Show what changed in a prompt"),

@@ -116,6 +116,8 @@ def _keys_of_scripts() -> set[str]:
         found |= set(re.findall(r'event\.key(?:\.toLowerCase\(\))? === "([^"]+)"', text))
         for table in re.findall(r"const (?:steps|moves) = \{(.*?)\n\};", text, re.DOTALL):
             found |= set(re.findall(r"(?:^|[,\s])(\w+): \(", table))
+        for first, last in re.findall(r'event\.key >= "(\d)" && event\.key <= "(\d)"', text):
+            found |= {str(digit) for digit in range(int(first), int(last) + 1)}
     return found
 
 

@@ -11,7 +11,7 @@ import {
   highlightActiveLine, highlightActiveLineGutter, highlightSelectionMatches, highlightSpecialChars, history, historyKeymap, indentOnInput,
   indentUnit, indentWithTab, json, keymap, lineNumbers, lintGutter, lintKeymap, searchKeymap, setDiagnostics, yaml,
 } from "../vendor/codemirror.min.js";
-import { all, on, one, onClick } from "./dom.js";
+import { all, isTyping, on, one, onClick } from "./dom.js";
 import { look } from "./editor/look.js";
 import { keep, offer } from "./editor/unsaved.js";
 
@@ -139,6 +139,12 @@ onClick("[data-jump]", (element, event) => {
 const apple = /Mac|iPhone|iPad/.test(navigator.platform);
 const chord = (event) => `mod+${event.shiftKey ? "shift+" : ""}${event.key.length === 1 ? event.key.toLowerCase() : event.key}`;
 on("keydown", (event) => {
+  const [view] = editors.values();
+  if (event.key === "e" && view && !isTyping(event) && !event.metaKey && !event.ctrlKey && !event.altKey && !one("dialog[open]")) {
+    event.preventDefault();
+    view.focus();
+    return;
+  }
   if (!(apple ? event.metaKey : event.ctrlKey) || event.altKey || one("dialog[open]")) return;
   const target = all("[data-keys]").find((each) => each.dataset.keys === chord(event) && !each.disabled);
   if (!target) return;

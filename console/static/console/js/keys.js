@@ -1,5 +1,5 @@
 /* Keys of every page. What they do is done by a control of the page: the key presses it. The list: shortcuts.py. */
-import { isTyping, on, one } from "./dom.js";
+import { all, isTyping, on, one } from "./dom.js";
 
 const GOING_MS = 1200;
 const jumps = JSON.parse(document.body.dataset.jumps || "{}");
@@ -46,5 +46,6 @@ on("keydown", (event) => {
   }
   if (isTyping(event) || !isPlain(event) || one("dialog[open]") || go(event)) return;
   if (event.key === "?") { event.preventDefault(); one('[aria-keyshortcuts="?"]')?.click(); }
+  if (event.key >= "1" && event.key <= "8") all("[data-tabs] > :not(.icon-btn)")[event.key - 1]?.click();
   if (event.key === "[") one('[aria-keyshortcuts="["]')?.click();
 });

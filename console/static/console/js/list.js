@@ -26,6 +26,8 @@ function move(by) {
 }
 
 on("htmx:after:swap", mark);
+/* Who has asked for rows wants to walk them next. */
+on("submit", ({ target }) => { if (target.matches("[role=search]")) document.activeElement.blur(); });
 on("keydown", (event) => {
   if (event.key === "Escape" && isTyping(event)) { event.target.blur(); return; }
   if (isTyping(event) || event.metaKey || event.ctrlKey || event.altKey || one("dialog[open]")) return;
@@ -36,5 +38,5 @@ on("keydown", (event) => {
   if (!one("[data-rows]")) return;
   if (event.key === "j") move(1);
   else if (event.key === "k") move(-1);
-  else if ((event.key === "o" || (event.key === "Enter" && event.target === document.body)) && cursor) location.assign(cursor);
+  else if ((event.key === "o" || (event.key === "Enter" && event.target === document.body)) && mark()) location.assign(cursor);
 });

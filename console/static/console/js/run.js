@@ -28,14 +28,11 @@ on("keydown", (event) => {
 });
 
 const follow = (selector) => one(selector)?.click();
-const tab = (number) => all("[data-tabs] a")[number - 1]?.click();
 const moves = {
   f: () => { const field = one("#step-filter"); field?.focus(); field?.select(); },
   r: () => follow('[data-primary][href*="/retry/"]'),
   J: () => follow("[data-older]"),
   K: () => follow("[data-newer]"),
-  1: () => tab(1), 2: () => tab(2), 3: () => tab(3), 4: () => tab(4),
-  5: () => tab(5), 6: () => tab(6), 7: () => tab(7), 8: () => tab(8),
 };
 
 on("keydown", (event) => {
