@@ -13,6 +13,7 @@ from tests import bulk, engine, example_prompts, example_runs, example_workflows
 from tests.browser.conftest import session_cookie
 from tests.browser.hands import Hands
 from tests.browser.pages import SIZES
+from tests.db.engine.test_control import unknown_run
 from tests.db.retrieval import fixtures
 from workflows import audit
 from workflows.actor import Actor
@@ -158,14 +159,22 @@ def test_7_cancel_a_run(hands: Hands, land) -> None:  # type: ignore[no-untyped-
     hands.press("Enter")
     expect(page.get_by_role("dialog")).to_be_hidden()
     expect(page.locator("#toasts")).to_contain_text("ancel")
+    assert AuditEntry.objects.get().action == "run.cancel"
     within(hands, keys=20, taps=4)
 
 
 def test_8_settle_what_is_unknown(hands: Hands, land) -> None:  # type: ignore[no-untyped-def]
-    example_runs.unknown_run(number=4)
-    page = land("/runs/r_0000000000004/?step=notify")
-    hands.use(page.get_by_role("link", name=re.compile("Settle|Resolve|happened")).first)
-    within(hands, keys=20, taps=4)
+    waiting = unknown_run()
+    page = land(f"/runs/{waiting.pk}/?step=a")
+    hands.use(page.get_by_role("link", name="Settle a…"))
+    expect(page.get_by_label("It took effect").first).to_be_checked()
+    hands.fill(page.get_by_role("textbox", name="Output"), '{"v": 5}')
+    hands.fill(page.get_by_label("Reason"), "found at the other side")
+    hands.press("Enter")
+    expect(page.locator("#toasts")).to_contain_text("a is settled.")
+    engine.drain()
+    assert engine.output(waiting) == 6
+    within(hands, keys=25, taps=6)
 
 
 def test_9_compare_two_versions_of_a_workflow(hands: Hands, land) -> None:  # type: ignore[no-untyped-def]
