@@ -41,7 +41,6 @@ PACKAGES = (
         {
             "dist/htmx.min.js": "htmx-4.0.1.min.js",
             "dist/ext/hx-ptag.min.js": "hx-ptag-4.0.1.min.js",
-            "dist/ext/hx-sse.min.js": "hx-sse-4.0.1.min.js",
             "LICENSE": "htmx.LICENSE.txt",
         },
     ),
