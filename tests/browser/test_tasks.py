@@ -1,4 +1,7 @@
-"""Fifteen things that people come for, from the page they land on: by keyboard alone and on a phone, acts counted."""
+"""Fifteen things that people come for, by keyboard alone and on a phone, acts counted.
+
+Seven begin on the overview, the others on the page of the list or object that they are about.
+"""
 
 from __future__ import annotations
 
