@@ -61,8 +61,8 @@ def browser_context_args(browser_context_args: dict[str, Any]) -> dict[str, Any]
 
 
 @pytest.fixture(scope="session")
-def served() -> Iterator[str]:
-    """The address of the ASGI server, in this process, on a free port."""
+def served(django_db_setup: None) -> Iterator[str]:
+    """The address of the ASGI server, in this process, on a free port. It ends before its database goes."""
     with serve() as address:
         yield address
 

@@ -63,8 +63,10 @@ class Hands:
     def fill(self, place: Locator, text: str) -> None:
         """Go to a field and type; where it has the focus already, just type."""
         expect(place).to_be_visible()
-        if not _is_focused(place):
-            self.tap(place) if self.touch else self.reach(place)
+        if self.touch and not _is_focused(place):
+            self.tap(place)
+        elif not self.touch:
+            self.reach(place)
         self.type(text)
 
     def menu(self, entry: str, keys: str) -> None:

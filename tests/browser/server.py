@@ -17,7 +17,12 @@ def serve() -> Iterator[str]:
     """Run the server on a free port; gives its address."""
     port = free_port()
     config = uvicorn.Config(
-        "console.asgi:application", host="127.0.0.1", port=port, log_level="warning", lifespan="off"
+        "console.asgi:application",
+        host="127.0.0.1",
+        port=port,
+        log_level="warning",
+        lifespan="off",
+        timeout_graceful_shutdown=3,  # a stream that nobody hears any more would hold it up
     )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, daemon=True)
@@ -27,4 +32,4 @@ def serve() -> Iterator[str]:
         time.sleep(0.05)
     yield f"http://127.0.0.1:{port}"
     server.should_exit = True
-    thread.join(5)
+    thread.join(10)

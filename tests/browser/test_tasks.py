@@ -6,7 +6,7 @@ Seven begin on the overview, the others on the page of the list or object that t
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
@@ -24,6 +24,7 @@ from workflows.engine import bundle
 from workflows.models import AuditEntry, BulkAction, Definition, Run
 
 DAY_S = 86_400
+Land = Callable[..., Page]
 PROVIDER = "{kind: Provider, name: fake, api: scripted, models: [{name: e, embeds: 16}]}"
 
 
@@ -49,7 +50,7 @@ def hands(clean: Page, served: str, transactional_db: None, request: pytest.Fixt
 
 
 @pytest.fixture
-def land(hands: Hands, served: str):  # type: ignore[no-untyped-def]
+def land(hands: Hands, served: str) -> Land:
     """Open the console where signing in leads."""
 
     def landed(path: str = "/") -> Page:
@@ -64,7 +65,7 @@ def within(hands: Hands, *, keys: int, taps: int) -> None:
     assert hands.acts <= most, f"{hands.acts} acts"
 
 
-def test_1_what_needs_somebody(hands: Hands, land) -> None:  # type: ignore[no-untyped-def]
+def test_1_what_needs_somebody(hands: Hands, land: Land) -> None:
     example_runs.failed_run(number=2, title="Acme's invoice")
     page = land()
     hands.do("g a", page.get_by_role("link", name=re.compile("failed")).first)
@@ -73,7 +74,7 @@ def test_1_what_needs_somebody(hands: Hands, land) -> None:  # type: ignore[no-u
     within(hands, keys=2, taps=1)
 
 
-def test_2_the_run_that_failed_for_a_customer_yesterday(hands: Hands, land) -> None:  # type: ignore[no-untyped-def]
+def test_2_the_run_that_failed_for_a_customer_yesterday(hands: Hands, land: Land) -> None:
     example_runs.failed_run(number=1, title="Of today", tags=["customer:acme"])
     example_runs.failed_run(number=2, title="Of yesterday", tags=["customer:acme"], ago_s=1.4 * DAY_S)
     example_runs.failed_run(number=3, title="Of another", tags=["customer:zeta"], ago_s=1.4 * DAY_S)
@@ -90,7 +91,7 @@ def test_2_the_run_that_failed_for_a_customer_yesterday(hands: Hands, land) -> N
     within(hands, keys=7, taps=6)
 
 
-def test_3_the_document_that_misled_it(hands: Hands, land) -> None:  # type: ignore[no-untyped-def]
+def test_3_the_document_that_misled_it(hands: Hands, land: Land) -> None:
     example_runs.succeeded_run(number=1)
     page = land("/runs/r_0000000000001/")
     hands.do("4", page.get_by_role("link", name="Documents"))
@@ -98,7 +99,7 @@ def test_3_the_document_that_misled_it(hands: Hands, land) -> None:  # type: ign
     within(hands, keys=1, taps=1)
 
 
-def test_4_change_a_prompt_and_try_it(hands: Hands, land) -> None:  # type: ignore[no-untyped-def]
+def test_4_change_a_prompt_and_try_it(hands: Hands, land: Land) -> None:
     example_prompts.documents()
     example_prompts.runs("I want a refund")
     page = land()
@@ -122,7 +123,7 @@ def test_4_change_a_prompt_and_try_it(hands: Hands, land) -> None:  # type: igno
     within(hands, keys=12, taps=8)
 
 
-def test_5_retry_all_that_failed_alike(hands: Hands, land) -> None:  # type: ignore[no-untyped-def]
+def test_5_retry_all_that_failed_alike(hands: Hands, land: Land) -> None:
     bulk.outage(2)
     bulk.many_failed(60)
     page = land("/runs/?state=failed")
@@ -140,7 +141,7 @@ def test_5_retry_all_that_failed_alike(hands: Hands, land) -> None:  # type: ign
     within(hands, keys=6, taps=6)
 
 
-def test_6_start_a_run_like_a_recent_one(hands: Hands, land) -> None:  # type: ignore[no-untyped-def]
+def test_6_start_a_run_like_a_recent_one(hands: Hands, land: Land) -> None:
     example_prompts.documents()
     example_prompts.runs("I want a refund")
     page = land("/workflows/support/")
@@ -154,7 +155,7 @@ def test_6_start_a_run_like_a_recent_one(hands: Hands, land) -> None:  # type: i
     within(hands, keys=70, taps=3)
 
 
-def test_7_cancel_a_run(hands: Hands, land) -> None:  # type: ignore[no-untyped-def]
+def test_7_cancel_a_run(hands: Hands, land: Land) -> None:
     example_runs.running_run(number=3)
     page = land("/runs/r_0000000000003/")
     hands.use(page.get_by_role("link", name="Cancel").first)
@@ -166,7 +167,7 @@ def test_7_cancel_a_run(hands: Hands, land) -> None:  # type: ignore[no-untyped-
     within(hands, keys=20, taps=4)
 
 
-def test_8_settle_what_is_unknown(hands: Hands, land) -> None:  # type: ignore[no-untyped-def]
+def test_8_settle_what_is_unknown(hands: Hands, land: Land) -> None:
     waiting = unknown_run()
     page = land(f"/runs/{waiting.pk}/?step=a")
     hands.use(page.get_by_role("link", name="Settle a…"))
@@ -180,7 +181,7 @@ def test_8_settle_what_is_unknown(hands: Hands, land) -> None:  # type: ignore[n
     within(hands, keys=25, taps=6)
 
 
-def test_9_compare_two_versions_of_a_workflow(hands: Hands, land) -> None:  # type: ignore[no-untyped-def]
+def test_9_compare_two_versions_of_a_workflow(hands: Hands, land: Land) -> None:
     example_workflows.documents()
     page = land("/workflows/claims/")
     if hands.touch:
@@ -188,11 +189,12 @@ def test_9_compare_two_versions_of_a_workflow(hands: Hands, land) -> None:  # ty
         hands.tap(page.get_by_role("button", name="Compare"))
     else:
         hands.use(page.get_by_role("link", name="Compare"))
-    page.wait_for_url("**/diff/**")
+    page.wait_for_url("**/workflows/claims/diff/1/2/")
+    expect(page.locator(".marks")).to_be_visible()
     within(hands, keys=30, taps=2)
 
 
-def test_10_apply_a_definition(hands: Hands, land) -> None:  # type: ignore[no-untyped-def]
+def test_10_apply_a_definition(hands: Hands, land: Land) -> None:
     example_workflows.documents()
     page = land()
     hands.menu("Apply files", "g y")
@@ -205,10 +207,10 @@ def test_10_apply_a_definition(hands: Hands, land) -> None:  # type: ignore[no-u
     hands.do("Control+Enter", page.locator("[data-keys='mod+Enter']"))
     page.wait_for_url("**/workflows/complaints/")
     assert Definition.objects.filter(name="complaints").exists()
-    within(hands, keys=25, taps=6)
+    within(hands, keys=6, taps=6)
 
 
-def test_11_search_what_a_step_would_get(hands: Hands, land) -> None:  # type: ignore[no-untyped-def]
+def test_11_search_what_a_step_would_get(hands: Hands, land: Land) -> None:
     engine.apply(PROVIDER)
     fixtures.make_corpus("handbook")
     fixtures.publish("handbook", {"leave.md": "Thirty days of leave a year."})
@@ -227,7 +229,7 @@ def test_11_search_what_a_step_would_get(hands: Hands, land) -> None:  # type: i
     within(hands, keys=8, taps=7)
 
 
-def test_12_make_a_token(hands: Hands, land) -> None:  # type: ignore[no-untyped-def]
+def test_12_make_a_token(hands: Hands, land: Land) -> None:
     page = land("/settings/tokens/")
     hands.fill(page.get_by_label("Name"), "billing")
     hands.press("Enter")
@@ -236,7 +238,7 @@ def test_12_make_a_token(hands: Hands, land) -> None:  # type: ignore[no-untyped
     within(hands, keys=25, taps=3)
 
 
-def test_13_who_changed_it(hands: Hands, land) -> None:  # type: ignore[no-untyped-def]
+def test_13_who_changed_it(hands: Hands, land: Land) -> None:
     marta = Actor(kind="user", name="marta.ferri")
     audit.record(marta, "run.cancel", "run", "r_0000000000003", reason="Called off.")
     audit.record(marta, "definition.save", "Prompt", "triage")
@@ -252,7 +254,7 @@ def test_13_who_changed_it(hands: Hands, land) -> None:  # type: ignore[no-untyp
     within(hands, keys=5, taps=5)
 
 
-def test_14_open_a_run_by_its_id(hands: Hands, land) -> None:  # type: ignore[no-untyped-def]
+def test_14_open_a_run_by_its_id(hands: Hands, land: Land) -> None:
     example_runs.failed_run(number=2)
     page = land()
     opens = page.get_by_role("button", name="Open navigation")
@@ -264,7 +266,7 @@ def test_14_open_a_run_by_its_id(hands: Hands, land) -> None:  # type: ignore[no
     within(hands, keys=3, taps=4)
 
 
-def test_15_take_the_failed_runs_home(hands: Hands, land) -> None:  # type: ignore[no-untyped-def]
+def test_15_take_the_failed_runs_home(hands: Hands, land: Land) -> None:
     factories.many_runs(9, states=("failed", "succeeded"))
     page = land("/runs/?state=failed")
     hands.use(page.get_by_role("link", name=re.compile("Export")).first)

@@ -122,7 +122,8 @@ def providers() -> Mapping[str, Provider]:
 
 def forget_providers() -> None:
     """Look for provider documents anew at the next call."""
-    _providers.until = 0.0
+    with _providers.lock:  # a look that began before must not count as a newer one
+        _providers.until = 0.0
 
 
 def _json(value: Any) -> Any:

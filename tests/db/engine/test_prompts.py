@@ -1,12 +1,16 @@
 """Prompt, retrieve and tool steps against scripted providers: what is recorded, retried, repaired and paid."""
 
+import threading
 from decimal import Decimal
 from typing import Any
+
+import pytest
 
 from tests.db.builtin.test_ingest import WORDS, ended, text
 from tests.db.builtin.test_ingest import start as ingest
 from tests.engine import apply, check_journal, deploy, drain, output, run, start, wake
-from workflows import payloads
+from workflows import database, payloads
+from workflows.engine import bundle
 from workflows.models import Call, Lineage, StepRun
 
 FAKE = """
@@ -216,3 +220,25 @@ def test_a_provider_applied_with_a_workflow_is_known_to_its_first_run() -> None:
     deploy(SUPPORT.replace("name: support", "name: sort").replace("chat", "talk"), others=second)
     done = run("sort", ticket="refund")
     assert (done.state, done.error) == ("succeeded", None)
+
+
+def test_providers_that_are_forgotten_while_they_are_read_are_read_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    forgetting = threading.Thread(target=bundle.forget_providers)
+    reads: list[str] = []
+
+    def read(statement: str, values: list[Any]) -> list[Any]:
+        reads.append(statement)
+        if len(reads) == 1:
+            forgetting.start()
+            forgetting.join(0.2)
+        return []
+
+    monkeypatch.setattr(database, "fetch_all", read)
+    bundle.forget_providers()
+    bundle.providers()
+    forgetting.join()
+    bundle.providers()
+    assert len(reads) == 2
+    bundle.forget_providers()

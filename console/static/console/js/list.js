@@ -27,7 +27,7 @@ function move(by) {
 
 on("htmx:after:swap", mark);
 /* Who has asked for rows wants to walk them next. */
-on("submit", ({ target }) => { if (target.matches("[role=search]")) document.activeElement.blur(); });
+on("submit", ({ target }) => { if (target.matches("[role=search]") && document.activeElement.matches("input")) document.activeElement.blur(); });
 on("keydown", (event) => {
   if (event.key === "Escape" && isTyping(event)) { event.target.blur(); return; }
   if (isTyping(event) || event.metaKey || event.ctrlKey || event.altKey || one("dialog[open]")) return;

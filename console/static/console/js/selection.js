@@ -130,7 +130,7 @@ bar.addEventListener("submit", (event) => {
 on("keydown", (event) => {
   if (isTyping(event) || event.metaKey || event.ctrlKey || event.altKey || event.defaultPrevented || one("dialog[open]")) return;
   if (event.key === "r" && bar.classList.contains("is-open")) { event.preventDefault(); one('button[value="retry"]', bar)?.click(); return; }
-  if (event.key === "a") { one("[data-choose-matching]:not([hidden])", bar)?.click(); return; }
+  if (event.key === "a" && bar.classList.contains("is-open")) { one("[data-choose-matching]:not([hidden])", bar)?.click(); return; }
   const range = event.key === "X";
   if (!(event.key === "x" || range)) return;
   const box = one("#runs tr.is-cursor .col-pick input") ?? boxes()[0];
