@@ -30,9 +30,10 @@ fmt: install-dev
 	@$(RUN) -m ruff format .
 	@$(RUN) -m ruff check --fix .
 
-# The page that is made from the tables of states.
+# The pages that are made from the code: the states, and the definition language.
 docs: install-base
 	@$(RUN) -c 'from workflows import states; print(states.as_markdown(), end="")' > docs/states.md
+	@$(RUN) -c 'from pathlib import Path; from workflows.spec import reference; print(reference.as_markdown({path.stem: path.read_text() for path in Path("examples").glob("*.yaml") if ".expected" not in path.name}), end="")' > docs/language.md
 
 bench: install-bench
 	@exec $(RUN) -m tests.benchmarks $(ARGS)

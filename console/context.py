@@ -9,7 +9,7 @@ from django.conf import settings
 from django.http import HttpRequest
 from django.urls import reverse
 
-from console import access, preferences
+from console import access, preferences, sidebar
 
 
 @dataclass(frozen=True)
@@ -30,14 +30,21 @@ NAVIGATION: tuple[tuple[str, tuple[Entry, ...]], ...] = (
         (
             Entry("Overview", "layout-dashboard", "overview", "console.use", "o"),
             Entry("Runs", "activity", "runs", "runs.view", "r"),
+            Entry("Approvals", "user-check", "approvals", "runs.view", "p"),
+            Entry("Recovery", "rotate-cw", "recovery", "runs.view", "e"),
+            Entry("Queue", "layers", "queue", "runs.view", "q"),
+            Entry("Quarantines", "octagon-alert", "quarantines", "runs.view", "x"),
+            Entry("Lineage", "route", "lineage", "runs.view", "l"),
         ),
     ),
     (
         "Build",
         (
             Entry("Workflows", "workflow", "workflows", "definitions.view", "w"),
+            Entry("Schedules", "calendar-clock", "schedules", "definitions.view", "s"),
             Entry("Prompts", "file-text", "prompts", "definitions.view", "t"),
             Entry("Corpora", "database", "corpora", "corpora.view", "c"),
+            Entry("Memory", "brain", "memory", "memory.view", "m"),
             Entry("Apply files", "upload", "apply", "definitions.view", "y"),
         ),
     ),
@@ -48,15 +55,17 @@ NAVIGATION: tuple[tuple[str, tuple[Entry, ...]], ...] = (
 def navigation(request: HttpRequest) -> list[tuple[str, list[dict[str, object]]]]:
     """List the groups and entries that this person may open, the current one marked."""
     role = access.role_of(request)
+    counts = sidebar.known(role)
     groups = []
     for group, entries in NAVIGATION:
-        shown = [
+        shown: list[dict[str, object]] = [
             {
                 "label": entry.label,
                 "icon": entry.icon,
                 "key": entry.key,
                 "href": (href := reverse(entry.route)),
                 "current": request.path.startswith(href),
+                "count": counts.get(entry.route),
             }
             for entry in entries
             if access.may(role, entry.permission)

@@ -64,8 +64,9 @@ def check_database(timeout_s: int = 5) -> Finding:
     try:
         with psycopg.connect(
             dbname=named["NAME"], user=named["USER"], password=named["PASSWORD"],
-            host=named["HOST"], port=named["PORT"] or None, connect_timeout=timeout_s,
-            **{key: value for key, value in named["OPTIONS"].items() if key != "pool"},
+            host=named["HOST"], port=named["PORT"] or None,
+            **{key: value for key, value in named["OPTIONS"].items() if key != "pool"}
+            | {"connect_timeout": timeout_s},
         ) as found:  # fmt: skip
             version = found.info.server_version
     except psycopg.Error as error:
@@ -134,10 +135,7 @@ def check_clock() -> Iterator[Finding]:
 
 def check_credentials() -> Iterator[Finding]:
     """Every credential that a provider's newest version names can be resolved here."""
-    newest = DefinitionVersion.objects.filter(definition__kind="Provider").order_by(
-        "definition__name", "-version"
-    )
-    for version in newest.distinct("definition__name").select_related("definition"):
+    for version in _newest("Provider"):
         reference = version.body.get("credential")
         if not reference:
             continue
@@ -147,6 +145,30 @@ def check_credentials() -> Iterator[Finding]:
             yield Finding(name, f"{reference} is set")
         except ProviderError as error:
             yield _fault(name, f"{reference} is not there", error.message)
+
+
+def check_commands() -> Iterator[Finding]:
+    """Every command that the newest version of a tool by MCP names is in the settings, and its program is here."""
+    for version in _newest("Tool"):
+        name = version.body.get("mcp", {}).get("server", {}).get("command")
+        if name is None:
+            continue
+        tool, command = f"tool {version.definition.name}", settings.MCP_COMMANDS.get(name)
+        if command is None:
+            yield _fault(tool, f"there is no command {name}", "add it to INTERLOCK_MCP_COMMANDS")
+        elif shutil.which(command[0]) is None:
+            yield _fault(
+                tool, f"{command[0]} is not on this machine", f"install it, or mend the command {name}"
+            )
+        else:
+            yield Finding(tool, f"{command[0]} is there")
+
+
+def _newest(kind: str) -> Iterator[DefinitionVersion]:
+    versions = DefinitionVersion.objects.filter(definition__kind=kind).order_by(
+        "definition__name", "-version"
+    )
+    yield from versions.distinct("definition__name").select_related("definition")
 
 
 def check_disk(home: Path) -> Finding:
@@ -166,4 +188,9 @@ def check_local_models() -> Finding:
     return Finding("local model", "installed, not running", "`manage.py up` runs it")
 
 
-_WITH_TABLES: tuple[Callable[[], Iterator[Finding]], ...] = (check_workers, check_clock, check_credentials)
+_WITH_TABLES: tuple[Callable[[], Iterator[Finding]], ...] = (
+    check_workers,
+    check_clock,
+    check_credentials,
+    check_commands,
+)

@@ -7,10 +7,11 @@ admin always stays, is checked here.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 
+from django.contrib.auth.models import Group
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 from django.db.models import F, Q
@@ -20,6 +21,8 @@ from workflows import audit
 from workflows.actor import Actor
 
 _NAME_CHARS: Final = 60
+_GROUPS: Final = 50
+_GROUP_CHARS: Final = 150
 
 
 class MemberError(Exception):
@@ -71,6 +74,32 @@ def set_role(user: User, role: str, *, actor: Actor) -> bool:
         return {"role": role, "before": before}
 
     return _change(user, "member.role", change, actor=actor)
+
+
+def set_groups(user: User, names: Iterable[str], *, actor: Actor) -> bool:
+    """Put a member into the groups of these names and no other, those of their role aside; false where they are.
+
+    A group exists while somebody is in it: approvals ask for it by its name.
+
+    Raises:
+        MemberError: a name that a role has, that is too long, or too many.
+    """
+    wanted = _group_names(names)
+
+    def change(locked: User) -> dict[str, Any] | None:
+        before = groups_of(locked)
+        if before == wanted:
+            return None
+        locked.groups.set([Group.objects.get_or_create(name=name)[0] for name in wanted])
+        Group.objects.filter(user=None, name__in=before).delete()
+        return {"groups": wanted, "before": before}
+
+    return _change(user, "member.groups", change, actor=actor)
+
+
+def groups_of(user: User) -> list[str]:
+    """Return the names of a member's groups, in order."""
+    return sorted(group.name for group in user.groups.all())
 
 
 def switch_off(user: User, *, actor: Actor, reason: str = "") -> bool:
@@ -194,6 +223,18 @@ def _check_name(name: str) -> None:
 def _check_role(role: str) -> None:
     if role not in Role.values:
         raise MemberError(f"{role!r} is no role; known are {', '.join(Role.values)}.")
+
+
+def _group_names(names: Iterable[str]) -> list[str]:
+    wanted = sorted({" ".join(name.split()) for name in names} - {""})
+    if len(wanted) > _GROUPS:
+        raise MemberError(f"At most {_GROUPS} groups can be given; these are {len(wanted)}.")
+    for name in wanted:
+        if len(name) > _GROUP_CHARS or not name.isprintable():
+            raise MemberError(f"A group's name has at most {_GROUP_CHARS} characters, on one line.")
+        if name.removesuffix("s") in Role.values:
+            raise MemberError(f"{name} comes with the role of that name: change the role instead.")
+    return wanted
 
 
 def _one_time_password() -> str:

@@ -6,6 +6,7 @@ A wrong value fails at start with its name and what is allowed.
 from __future__ import annotations
 
 import base64
+import json
 import os
 import sys
 from pathlib import Path
@@ -54,6 +55,24 @@ def _folders(name: str) -> list[Path]:
     return [Path(word).expanduser().resolve() for word in _text(name).split(os.pathsep) if word]
 
 
+def _commands(name: str) -> dict[str, list[str]]:
+    """A JSON object: names, each with a program and its arguments."""
+    try:
+        found = json.loads(_text(name, "{}"))
+    except ValueError:
+        found = None
+    if not isinstance(found, dict) or not all(map(_is_command, found.values())):
+        raise ImproperlyConfigured(
+            f'{name}: a JSON object of lists of texts is expected, such as {{"files": ["mcp-files", "--read-only"]}}.'
+        )
+    return found
+
+
+def _is_command(words: object) -> bool:
+    is_list = isinstance(words, list) and bool(words) and all(isinstance(word, str) for word in words)
+    return is_list and bool(words[0])  # type: ignore[index]
+
+
 def _choice(name: str, default: str, allowed: list[str]) -> str:
     value = _text(name, default)
     if value not in allowed:
@@ -66,6 +85,17 @@ HOME = _home.path
 
 
 _DATABASE_FORM = "postgresql://user:password@host:port/name is expected."
+
+
+# A cable that is pulled tells nobody: without these a statement waits for a quarter of an hour. The address of the
+# database may say otherwise (`?tcp_user_timeout=…`).
+_NOTICE_A_DEAD_NETWORK = {
+    "connect_timeout": "5",
+    "tcp_user_timeout": "10000",  # milliseconds without an answer of the other machine
+    "keepalives_idle": "5",
+    "keepalives_interval": "2",
+    "keepalives_count": "3",
+}
 
 
 def _database(url: str) -> dict[str, object]:
@@ -87,6 +117,7 @@ def _database(url: str) -> dict[str, object]:
         "PORT": str(port or ""),
         "CONN_HEALTH_CHECKS": False,
         "OPTIONS": {
+            **_NOTICE_A_DEAD_NETWORK,
             **query,
             # Connections come from one pool per process and go back before any wait on the outside,
             # so that 512 threads need a handful of them.
@@ -286,6 +317,11 @@ if HEARTBEAT_S * 2 > LEASE_S:
         "a lease of at least two heartbeats is expected, else steps are lost to one late beat."
     )
 # How long one message keeps a worker thread before it rings again and gives way.
+# Open runs beyond which new ones are refused, of the whole installation and of one workflow.
+MAX_OPEN_RUNS = int(_number("INTERLOCK_MAX_OPEN_RUNS", 200_000, low=1, high=100_000_000))
+MAX_OPEN_RUNS_PER_WORKFLOW = int(
+    _number("INTERLOCK_MAX_OPEN_RUNS_PER_WORKFLOW", 100_000, low=1, high=100_000_000)
+)
 SLICE_S = _number("INTERLOCK_SLICE", 1, low=0.01, high=60)
 # Names of environment variables that a provider document's `credential: env:NAME` may read; `*` matches.
 CREDENTIAL_NAMES = _words("INTERLOCK_CREDENTIAL_NAMES", "*_API_KEY")
@@ -293,6 +329,8 @@ CREDENTIAL_NAMES = _words("INTERLOCK_CREDENTIAL_NAMES", "*_API_KEY")
 TOOL_ALLOW = _words("INTERLOCK_TOOL_ALLOW")
 # `package.module:function` patterns that `python:` tools may name.
 TOOL_PYTHON = _words("INTERLOCK_TOOL_PYTHON")
+# Servers of tools by MCP that workers may start: {"NAME": ["program", "argument", …]}. Documents give the name only.
+MCP_COMMANDS = _commands("INTERLOCK_MCP_COMMANDS")
 # Folders that a corpus' `sources: [{path}]` may lie under.
 CORPUS_ROOTS = _folders("INTERLOCK_CORPUS_ROOTS")
 UPLOAD_MAX_BYTES = int(_number("INTERLOCK_UPLOAD_MAX_MB", 64, low=1, high=4096)) * 1024 * 1024

@@ -37,6 +37,7 @@ EVERYWHERE: Final = Group(
         Shortcut(("?",), "Show this list"),
         Shortcut(("/",), "Go to the filter of this page"),
         Shortcut(("1", "2", "3", "4", "5", "6", "7", "8"), "Open a tab, counted from the left"),
+        Shortcut((".",), "Do what the page is for: its dark button, such as Start run, Retry or Save"),
         Shortcut(("[",), "Fold or unfold the sidebar"),
         Shortcut(("p",), "Pause a page that updates by itself, or let it go on"),
         Shortcut(("Esc",), "Leave a field, close what is open"),
@@ -69,6 +70,7 @@ RUN: Final = Group(
         Shortcut(("0",), "Show the whole run again"),
         Shortcut(("J", "K"), "Older run, newer run of the list that you came from"),
         Shortcut(("r",), "Retry the run…"),
+        Shortcut(("F",), "Fork the run…"),
     ),
 )
 EDITOR: Final = Group(

@@ -46,9 +46,11 @@ class Stream:
     person: str
     after: int
     look: Callable[[int], Look]
+    heartbeat_s: float = HEARTBEAT_S
+    longest_s: float = LONGEST_S
 
     async def frames(self) -> AsyncIterator[str]:
-        """Give frames until the run has ended or ten minutes are over."""
+        """Give frames until the run has ended or `longest_s` are over; then the client connects again."""
         _open[self.person] += 1
         try:
             yield f"retry: {RETRY_MS}\n\n"
@@ -64,7 +66,7 @@ class Stream:
         began = beaten = clock()
         here = hub.of_this_loop()
         with here.listening(self.run_id) as bell:
-            while clock() - began < LONGEST_S:
+            while clock() - began < self.longest_s:
                 found = await sync_to_async(self._read)()
                 self.after = max(found.seq, self.after)
                 for frame in found.frames:
@@ -72,8 +74,9 @@ class Stream:
                 if found.ended:
                     return
                 await asyncio.sleep(_APART_S)
-                rang = found.again or await _wait(bell, HEARTBEAT_S if here.hears else _ALONE_S)
-                if not rang and clock() - beaten >= HEARTBEAT_S - 1:
+                patience_s = self.heartbeat_s if here.hears else min(_ALONE_S, self.heartbeat_s)
+                rang = found.again or await _wait(bell, patience_s)
+                if not rang and clock() - beaten >= 0.9 * self.heartbeat_s:
                     yield ": still here\n\n"
                     beaten = clock()
                 bell.clear()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -58,6 +58,12 @@ def show(name: str, read: Callable[[], Any], *, fresh_s: float, may_wait: bool) 
     if may_wait and cache.get(f"{key}-slow"):
         return kept or Shown(later=True)
     return _read(key, read, kept, may_wait=may_wait)
+
+
+def kept(names: Iterable[str]) -> dict[str, Shown]:
+    """Return what tiles of these names showed last; nothing is read anew."""
+    keys = {f"tile-{name}": name for name in names}
+    return {keys[key]: shown for key, shown in cache.get_many(keys).items()}
 
 
 def _read(key: str, read: Callable[[], Any], kept: Shown | None, *, may_wait: bool) -> Shown:

@@ -17,7 +17,7 @@ import structlog
 from providers import credentials, pricing, usage
 from providers.adapters.base import Call, Reply, Vectors, WireRequest
 from providers.errors import ProviderError
-from providers.messages import Usage
+from providers.messages import Json, Response, Usage
 from providers.recording import CallIntent, CallRecord, Recorder, without
 
 log = structlog.get_logger(__name__)
@@ -73,6 +73,23 @@ def judged(call: Call, wire: WireRequest, reply: Reply) -> Reply:
         error_class, message = _UNWANTED[reply.finish_reason]
         raise call.error(message, error_class, partial=reply)
     return reply
+
+
+def response(call: Call, reply: Reply) -> Response:
+    """The reply as the caller gets it: priced, with the names of provider and model."""
+    return Response(
+        text=reply.text,
+        tool_calls=reply.tool_calls,
+        finish_reason=reply.finish_reason,
+        raw_finish_reason=reply.raw_finish_reason,
+        usage=reply.usage,
+        provider=call.provider.name,
+        model_requested=call.model.name,
+        model_returned=reply.model_returned,
+        request_id=reply.request_id,
+        cost_usd=pricing.cost(reply.usage, call.model.price),
+        reasoning=reply.reasoning,
+    )
 
 
 def _sent(call: Call, wire: WireRequest, send: Send[Answer], secret: str | None) -> Answer:
@@ -142,7 +159,14 @@ def _record(
             "total": _ms(now - started),
         },
         error=None if error is None else error.as_json(),
+        answer=_answer(call, answer, error, secret),
     )
+
+
+def _answer(call: Call, answer: Reply | Vectors, error: ProviderError | None, secret: str | None) -> Json:
+    if error is not None or not isinstance(answer, Reply):
+        return None
+    return without(response(call, answer).as_json(), secret)
 
 
 def _finish_reason(answer: Reply | Vectors, error: ProviderError | None) -> str | None:

@@ -14,13 +14,13 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from providers import pricing, resilience
+from providers import resilience
 from providers.adapters import registry
 from providers.adapters.base import Adapter, Call, Reply, Vectors, WireRequest
 from providers.config import LOCAL, Model, Provider, Route, Target
 from providers.deadlines import CallTime, Deadline, never
 from providers.errors import ProviderError
-from providers.exchange import exchange, judged
+from providers.exchange import exchange, judged, response
 from providers.messages import Request, Response
 from providers.recording import CallIntent, CallRecord, Recorder, Unrecorded
 
@@ -134,20 +134,7 @@ class _Calls:
         def send(a_call: Call, wire: WireRequest, secret: str | None) -> Reply:
             return judged(a_call, wire, adapter.send(a_call, wire, secret))
 
-        reply = exchange(a_call, wire, send, recorder=self.recorder)
-        return Response(
-            text=reply.text,
-            tool_calls=reply.tool_calls,
-            finish_reason=reply.finish_reason,
-            raw_finish_reason=reply.raw_finish_reason,
-            usage=reply.usage,
-            provider=a_call.provider.name,
-            model_requested=a_call.model.name,
-            model_returned=reply.model_returned,
-            request_id=reply.request_id,
-            cost_usd=pricing.cost(reply.usage, a_call.model.price),
-            reasoning=reply.reasoning,
-        )
+        return response(a_call, exchange(a_call, wire, send, recorder=self.recorder))
 
     def vectors(self, target: Target, texts: Sequence[str], *, dims: int) -> NDArray[np.float32]:
         """One call for embeddings, `(n, dims) float32`, each row of length 1."""

@@ -41,6 +41,7 @@ class CallRecord(CallIntent):
     price_version: str = ""
     timing_ms: Mapping[str, float | None] = field(default_factory=dict)
     error: Mapping[str, Json] | None = None
+    answer: Json = None  # the response as the caller got it, `Response.as_json()`; None where it got none
 
 
 class Recorder(Protocol):

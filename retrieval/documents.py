@@ -26,6 +26,7 @@ class Passage:
     start: int
     stop: int
     text: str
+    chunk: int
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ class Changed:
 
 # A rollback places the same version again: each of its passages counts once.
 _PASSAGES: Final = """
-SELECT DISTINCT ON (span.ordinal) span.ordinal, span.start, span.stop, chunk.body
+SELECT DISTINCT ON (span.ordinal) span.ordinal, span.start, span.stop, chunk.body, span.chunk_id
 FROM {spans} AS span JOIN {chunks} AS chunk ON chunk.corpus_id = %(corpus)s AND chunk.chunk_id = span.chunk_id
 WHERE span.corpus_id = %(corpus)s AND span.document_id = %(document)s AND span.doc_version_id = %(version)s
   AND span.ordinal >= %(first)s
@@ -121,7 +122,9 @@ def places(corpus_id: int, hits: Iterable[tuple[int, int]]) -> dict[tuple[int, i
     versions, chunks = (sorted(set(part)) for part in zip(*wanted, strict=True))
     rows = _rows(_PLACES, corpus_id, versions=versions, chunks=chunks)
     return {
-        (row[0], row[1]): Passage(row[2], row[3], row[4], "") for row in rows if (row[0], row[1]) in wanted
+        (row[0], row[1]): Passage(row[2], row[3], row[4], "", row[1])
+        for row in rows
+        if (row[0], row[1]) in wanted
     }
 
 
@@ -135,6 +138,27 @@ def versions(corpus: Corpus, ids: Iterable[int | None]) -> dict[int, DocumentVer
     """Return revisions of a corpus with their texts, by id."""
     found = DocumentVersion.objects.filter(corpus=corpus, pk__in=[one for one in ids if one is not None])
     return {version.pk: version for version in found}
+
+
+def version_ids(corpus: str, document: str, *, number: int | None = None) -> list[int]:
+    """Return the ids of the versions of a document, as lineage names them: all, or the one of a number."""
+    found = DocumentVersion.objects.filter(document__corpus__name=corpus, document__name=document)
+    if number is not None:
+        found = found.filter(number=number)
+    return list(found.order_by("pk").values_list("pk", flat=True))
+
+
+def names_of(ids: Iterable[int]) -> dict[int, tuple[str, int]]:
+    """Return the document's name and the revision of versions, by their ids."""
+    found = DocumentVersion.objects.filter(pk__in=set(ids)).values_list("pk", "document__name", "number")
+    return {pk: (name, number) for pk, name, number in found}
+
+
+def chunk_at(version_id: int, ordinal: int) -> int | None:
+    """Return the chunk that stands at a place in a version; None: nothing does, or it was collected."""
+    version = DocumentVersion.objects.defer("text").get(pk=version_id)
+    found = passages(version, first=ordinal, limit=1)
+    return found[0].chunk if found and found[0].ordinal == ordinal else None
 
 
 def numbers_of(corpus: Corpus, ids: Iterable[int]) -> dict[int, int]:

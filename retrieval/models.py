@@ -303,9 +303,13 @@ class Hit(models.Model):
     rank = models.IntegerField()
     chunk_id = models.BigIntegerField()
     doc_version = models.ForeignKey(
-        DocumentVersion, on_delete=models.DO_NOTHING, db_constraint=False, related_name="+"
+        DocumentVersion, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False, related_name="+"
     )
     score = models.FloatField()
+
+    class Meta:
+        # Who was given a passage, the newest first.
+        indexes = [models.Index(fields=["doc_version", "chunk_id", "retrieval"], name="hit_of_passage")]
 
     def __str__(self) -> str:
         return f"{self.retrieval_id}#{self.rank}"

@@ -49,6 +49,13 @@ def lift(quarantine_id: int, *, actor: str) -> Quarantine:
         return found
 
 
+def lift_document(corpus: str, document: str, *, actor: str) -> None:
+    """Let a document back in by its name; where it is not marked, nothing happens."""
+    found = Quarantine.objects.filter(corpus__name=corpus, document__name=document, lifted_epoch=None).first()
+    if found is not None:
+        lift(found.pk, actor=actor)
+
+
 def _next_epoch(corpus: Corpus) -> int:
     Corpus.objects.filter(pk=corpus.pk).update(quarantine_epoch=F("quarantine_epoch") + 1)
     corpus.refresh_from_db(fields=["quarantine_epoch"])

@@ -10,7 +10,7 @@ from django.db.models import Model
 from django.utils import timezone
 
 from tests import engine
-from workflows.bulk import actions, previews, selections
+from workflows.bulk import actions, options, previews, selections
 from workflows.engine import bundle
 from workflows.models import BulkAction, Run, StepRun
 from workflows.queries.run_list import RunFilter
@@ -106,9 +106,19 @@ def asked(action: previews.Action = "retry", *, selection: Any = None, **more: A
     return previews.Asked(action=action, selection=chosen, frozen_at=timezone.now(), **more)
 
 
-def start(action: previews.Action = "retry", *, selection: Any = None, **options: Any) -> BulkAction:
+def start(action: previews.Action = "retry", *, selection: Any = None, **pace: Any) -> BulkAction:
     """Start a bulk action, on all runs unless said; it is carried out by `engine.drain()` or a worker."""
     order = actions.Order(
-        asked=asked(action, selection=selection), reason="key renewed", options=actions.Options(**options)
+        asked=asked(action, selection=selection), reason="key renewed", options=options.Options(**pace)
     )
     return actions.start(order, actor=engine.OPERATOR).action
+
+
+def carried(action: BulkAction) -> None:
+    """Carry an action out to its end, however often it waits; what it started or led on goes on meanwhile."""
+    for _ in range(60):
+        engine.drain()
+        if Run.objects.get(pk=action.run_id).ended_at is not None:
+            return
+        engine.wake()
+    raise AssertionError("The action does not come to its end.")

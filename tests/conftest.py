@@ -6,20 +6,28 @@ The servers themselves: tests/servers.py.
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
-from tests import chromium
+from tests import chromium, namespaces, rabbitmq
 from tests.servers import SERVERS, Servers
 from tests.web_server import WebServer
 from tests.workers import Workers
 
+# How long an example takes is no property of the code: the machine may be busy.
+hypothesis.settings.register_profile("tests", deadline=None)
+hypothesis.settings.load_profile("tests")
 _ROOT = Path(__file__).parent
 # Fast ones first. Within a tier the order is random.
-_TIERS = ("unit", "db", "web", "acceptance", "browser")
+_TIERS = ("unit", "tools", "db", "web", "acceptance", "browser")
 _NO_BROWSER = "no Chromium on this machine"
+# What a test may need of the machine (`@pytest.mark.needs("rabbitmq")`), and how to see whether it is there.
+_NEEDS = {"rabbitmq": rabbitmq.is_installed, "namespaces": namespaces.allowed}
+_left_out: Counter[str] = Counter()
 _seconds: dict[str, float] = {}
 _counts: dict[str, int] = {}
 
@@ -63,13 +71,31 @@ def web(transactional_db: None, tmp_path: Path) -> Iterator[WebServer]:
     server.stop()
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    _leave_out(config, items)
     items.sort(key=lambda item: _TIERS.index(tier(item.path)) if tier(item.path) in _TIERS else len(_TIERS))
     for item in items:
         if tier(item.path) == "unit" and item.get_closest_marker("django_db"):
             raise pytest.UsageError(f"{item.nodeid} asks for the database: move it to tests/db.")
         if tier(item.path) == "browser" and not chromium.find():
             item.add_marker(pytest.mark.skip(reason=_NO_BROWSER))
+
+
+def _leave_out(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out tests that need what the machine has not; the end of the run says so."""
+    there: dict[str, bool] = {}
+    kept, out = [], []
+    for item in items:
+        marker = item.get_closest_marker("needs")
+        need = marker.args[0] if marker else None
+        if need is not None and not there.setdefault(need, _NEEDS[need]()):
+            _left_out[need] += 1
+            out.append(item)
+        else:
+            kept.append(item)
+    if out:
+        config.hook.pytest_deselected(items=out)
+        items[:] = kept
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
@@ -90,6 +116,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     for name in _TIERS:
         if name in _counts:
             terminalreporter.line(f"{name:<12} {_counts[name]:>5} tests  {_seconds[name]:7.1f} s")
+    for need, count in _left_out.items():
+        terminalreporter.line(f"LEFT OUT: {count} tests, which need {need}.", yellow=True, bold=True)
     skipped = _skipped(config)
     if skipped:
         said = "and CI=true makes that a failure" if _in_ci() else "so nothing is known of what they test"

@@ -47,6 +47,22 @@ def fill() -> None:
     )
 
 
+def forks(*, run: str, made: str) -> None:
+    """Add an action that forked a run, and could not fork another."""
+    done = action(
+        "finished",
+        number=3,
+        total=2,
+        action="fork",
+        selection={"ids": [run, "r_gone"]},
+        options={"change": {"overrides": {"models": {"chat": "fake/other"}}, "effects": "stub"}},
+        reason="Would the cheaper model do?",
+        run_id=factories.run("succeeded", number=92).run.pk,
+    )
+    items(done, done=[run], refused={"r_gone": "The run was deleted meanwhile."}, pending=[])
+    done.items.filter(run_id=run).update(made=made)
+
+
 def _failed_step(run: Run, number: int) -> StepRun:
     path = ("answer", "answer", "classify")[number % 3]
     error = {"class": "timeout", "message": "No answer for 30 s"}

@@ -1,4 +1,4 @@
-"""Who does something: a person, an API token, or the system itself. Passed into every service."""
+"""Who does something: a person, an API token, a schedule, or the system itself. Passed into every service."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Literal
 
 @dataclass(frozen=True, kw_only=True)
 class Actor:
-    kind: Literal["user", "token", "system"]
+    kind: Literal["user", "token", "schedule", "system"]
     name: str
 
     def __str__(self) -> str:

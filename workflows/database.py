@@ -65,3 +65,8 @@ def call(function: str, *params: object) -> Any:
     marks = ", ".join(f"${n}" for n in range(1, len(params) + 1))
     value = fetch_all(f"SELECT {function}({marks})", params)[0][0]
     return json.loads(value) if isinstance(value, str) and value.startswith(("{", "[")) else value
+
+
+def parsed(value: Any) -> Any:
+    """Return a jsonb column's value: it comes as text where no adapter of Django's has seen the connection."""
+    return json.loads(value) if isinstance(value, str) else value

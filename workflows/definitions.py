@@ -12,11 +12,12 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from django.db import transaction
+from django.utils import timezone
 
 from providers.config import LOCAL
 from retrieval import corpora
 from retrieval.errors import RetrievalError
-from workflows import audit, reserved, saved
+from workflows import audit, reserved, saved, schedules
 from workflows.actor import SYSTEM, Actor
 from workflows.errors import UnknownObject
 from workflows.models import Definition, DefinitionVersion, Deployment, Release
@@ -28,6 +29,7 @@ from workflows.spec.check import check
 from workflows.spec.documents import Document, SourceText, content_hash
 from workflows.spec.kinds import DOCUMENT_KINDS
 from workflows.spec.places import SpecError
+from workflows.webhooks import outbox
 
 Action = Literal["create", "new_version", "unchanged"]
 MAX_DIFF_LINES = 5_000
@@ -203,6 +205,14 @@ def _users(changed: set[Key], saved_: Saved) -> set[Key]:
     }
 
 
+def _all_users(changed: set[Key], saved_: Saved) -> set[Key]:
+    """These documents and all that refer to them, also through others: a tool, a child workflow."""
+    found = set(changed)
+    while more := _users(found, saved_) - found:
+        found |= more
+    return found
+
+
 def _carry_out(
     batch: Sequence[Document], changes: Sequence[Change], *, actor: Actor, reason: str
 ) -> tuple[set[SpecError], tuple[Release, ...]]:
@@ -215,11 +225,11 @@ def _carry_out(
     for document, change in todo:
         _write(document, change, actor=actor, reason=reason)
     after = saved.load()
-    errors = {error for document, _ in todo if (error := _ensure_corpus(document, after))}
+    errors = {error for document, change in todo if (error := _ensure(document, change, after))}
     if errors:
         return errors, ()
     changed = {(change.kind, change.name) for _, change in todo}
-    affected = {key for key in _users(changed, after) | changed if key[0] == "Workflow"}
+    affected = {key for key in _all_users(changed, after) if key[0] == "Workflow"}
     bodies = {key[1]: after.versions[key].body for key in affected}
     return set(), build.build(bodies, latest=after.latest(), actor=actor)
 
@@ -248,10 +258,21 @@ def _write(document: Document, change: Change, *, actor: Actor, reason: str) -> 
     )
 
 
+def _ensure(document: Document, change: Change, after: Saved) -> SpecError | None:
+    """Let what a document describes go by its new version; returns why that cannot be."""
+    if document.kind == "Corpus":
+        return _ensure_corpus(document, after)
+    if document.kind == "Schedule":
+        problem = schedules.ensure(document.name, document.body, change.version, now=timezone.now())
+        return document.where.error(("environment",), problem) if problem else None
+    if document.kind == "Webhook":
+        problem = outbox.ensure(document.name, document.body)
+        return document.where.error(("url",), problem) if problem else None
+    return None
+
+
 def _ensure_corpus(document: Document, after: Saved) -> SpecError | None:
     """Make the corpus that a Corpus document describes; returns why it cannot be made."""
-    if document.kind != "Corpus":
-        return None
     body = document.body
     chunk = body.get("chunk", {})
     try:

@@ -28,3 +28,11 @@ class Invalid(WorkflowError):
 
 class Refused(WorkflowError):
     """A rule forbids it."""
+
+
+class TooMany(WorkflowError):
+    """There is no room now. `retry_after_s`: when to ask again, in seconds."""
+
+    def __init__(self, message: str, *, code: str, retry_after_s: int) -> None:
+        super().__init__(message, code=code)
+        self.retry_after_s = retry_after_s

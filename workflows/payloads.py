@@ -2,29 +2,43 @@
 
 A payload never changes, so a cached one is right for ever. The canonical form is ASCII: texts with NUL bytes
 or lone surrogates keep their exact value on the way through bytea.
+
+A list inside a value may be stored part by part, each under its own hash: fifty requests of one conversation keep
+each message once. The value's own hash is that of the whole.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import threading
 import zlib
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
+
+import psycopg
 
 from workflows import database
 
 Json = Any  # a JSON value; documented where it matters
 COMPRESS_FROM: Final = 512
 LITERAL_BYTES: Final = 16 * 1024
+# The first byte of a body whose list lies in payloads of its own; neither JSON nor zlib begins so.
+PARTS: Final = b"\x00"
+PARTS_FROM: Final = 4  # a shorter list is cheaper whole
 CACHE_BYTES: Final = 64 * 1024 * 1024
+AT_ONCE: Final = 500  # values read with one statement where there may be any number
 
 
 class PayloadMissing(Exception):
     """A payload that a record names is not stored any more (retention)."""
+
+
+# What reading a payload may raise: it is gone, its stored form is damaged, or the database refuses to give it.
+UNREADABLE: Final = (PayloadMissing, zlib.error, ValueError, psycopg.Error)
 
 
 def canonical(value: Json) -> bytes:
@@ -35,6 +49,11 @@ def canonical(value: Json) -> bytes:
 def digest(value: Json) -> bytes:
     """Return the 32 bytes that name a value."""
     return hashlib.sha256(canonical(value)).digest()
+
+
+def name_of(key: bytes | memoryview | None) -> str | None:
+    """Return the hash in a column as everything but the database writes it: in hex; none is none."""
+    return None if key is None else bytes(key).hex()
 
 
 @dataclass
@@ -51,6 +70,25 @@ class Batch:
             compressed = len(body) >= COMPRESS_FROM
             self.values[key] = (len(body), compressed, zlib.compress(body, 3) if compressed else body)
             _cache.put(key, value, len(body))
+        return key.hex()
+
+    def value(self, key: str) -> Json:
+        """Return a value that was taken in, by its hash in hex."""
+        _, compressed, body = self.values[bytes.fromhex(key)]
+        return _value(body, compressed=compressed)
+
+    def add_in_parts(self, value: Json, *, parts: Sequence[str]) -> str:
+        """Take a value in whose list at the path `parts` is stored piece by piece; return its hash in hex."""
+        pieces = _at(value, parts)
+        if not isinstance(pieces, list) or len(pieces) < PARTS_FROM:
+            return self.add(value)
+        whole = canonical(value)
+        key = hashlib.sha256(whole).digest()
+        if key not in self.values:
+            held = _with(value, parts, [self.add(piece) for piece in pieces])
+            body = PARTS + zlib.compress(canonical([list(parts), held]), 3)
+            self.values[key] = (len(whole), True, body)
+            _cache.put(key, value, len(whole))
         return key.hex()
 
     def columns(self) -> tuple[str, str, str, str | list[bytes]]:
@@ -103,6 +141,11 @@ class _Cache:
 _cache = _Cache(CACHE_BYTES)
 
 
+def store(batch: Batch) -> None:
+    """Write the payloads of a batch that no commit brings along."""
+    database.call("interlock_keep", *batch.columns())
+
+
 def load(hashes: Iterable[str | bytes | memoryview]) -> Mapping[str, Json]:
     """Return the values of many hashes, by hex.
 
@@ -119,12 +162,49 @@ def load(hashes: Iterable[str | bytes | memoryview]) -> Mapping[str, Json]:
             "SELECT hash, compressed, body, size FROM workflows_payload WHERE hash = ANY($1)", [missing]
         )
         for key, compressed, body, size in rows:
-            found[key] = value = json.loads(zlib.decompress(body) if compressed else body)
+            found[key] = value = _value(bytes(body), compressed=compressed)
             _cache.put(key, value, size)
     if len(found) < len(keys):
         lost = next(key for key in keys if key not in found)
         raise PayloadMissing(f"Payload {lost.hex()[:12]}… is not stored any more.")
     return {key.hex(): value for key, value in found.items()}
+
+
+def kept(hashes: Iterable[str | bytes | memoryview]) -> Mapping[str, Json]:
+    """Return the values of any number of hashes, by hex; those that are gone or damaged are left out."""
+    wanted = list({bytes.fromhex(h) if isinstance(h, str) else bytes(h) for h in hashes})
+    found: dict[str, Json] = {}
+    for low in range(0, len(wanted), AT_ONCE):
+        part = wanted[low : low + AT_ONCE]
+        try:
+            found |= load(part)
+        except UNREADABLE:
+            for key in part:
+                with contextlib.suppress(*UNREADABLE):
+                    found |= load([key])
+    return found
+
+
+def _value(body: bytes, *, compressed: bool) -> Json:
+    if not body.startswith(PARTS):
+        return json.loads(zlib.decompress(body) if compressed else body)
+    parts, value = json.loads(zlib.decompress(body[len(PARTS) :]))
+    keys = _at(value, parts)
+    pieces = load(keys)
+    return _with(value, parts, [pieces[key] for key in keys])
+
+
+def _at(value: Json, path: Sequence[str]) -> Json:
+    for key in path:
+        value = value.get(key) if isinstance(value, Mapping) else None
+    return value
+
+
+def _with(value: Mapping[str, Json], path: Sequence[str], new: Json) -> Json:
+    """Return a copy of a value with something else at a path."""
+    if not path:
+        return new
+    return {**value, path[0]: _with(value[path[0]], path[1:], new)}
 
 
 def load_one(key: str | bytes | memoryview | None) -> Json:
@@ -149,6 +229,8 @@ def beginning(key: bytes | memoryview, *, limit: int) -> tuple[bytes, int]:
     if not rows:
         raise PayloadMissing(f"Payload {bytes(key).hex()[:12]}… is not stored any more.")
     compressed, size, body = rows[0]
+    if bytes(body).startswith(PARTS):
+        return canonical(load_one(key))[:limit], size
     text = zlib.decompressobj().decompress(bytes(body), limit) if compressed else bytes(body)[:limit]
     return text, size
 

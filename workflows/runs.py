@@ -16,16 +16,17 @@ import psycopg
 from django.db import transaction
 
 from retrieval import snapshots
-from workflows import audit, database, payloads
+from workflows import admission, audit, database, payloads, quarantine
 from workflows.actor import Actor
-from workflows.engine import bundle, decide, dispatch, hints
+from workflows.engine import bundle, dispatch, execute, hints, starting
 from workflows.engine.plan import Plan
 from workflows.errors import Conflict, Invalid, UnknownObject
 from workflows.identifiers import new_run_id
-from workflows.models import Definition, Deployment, Environment, Release, Run
+from workflows.models import Definition, Environment, Release, Run
 from workflows.models.runs import PRIORITIES
 from workflows.payloads import Batch, clean_text
 from workflows.spec import schema, templates
+from workflows.spec.step_bodies import WaitBody
 
 Json = Any
 MAX_INPUT_BYTES: Final = 5 * 1024 * 1024
@@ -67,21 +68,24 @@ def start(order: Order, *, actor: Actor, trigger: str, idempotency_key: str | No
         UnknownObject: no such workflow, environment or release.
         Conflict: nothing is deployed there.
         Invalid: the input does not fit, or the key was used for another request.
+        TooMany: there is no room for another run now.
     """
     earlier = _earlier(order, idempotency_key)
     if earlier is not None:
         return Started(earlier, created=False)
+    admission.ask(order.workflow)
     environment, release = _target(order)
     loaded = bundle.load(release.pk)
     _check_input(order, loaded.plan)
-    run_id, batch = new_run_id(), Batch()
-    asked = {"trigger": trigger, "created_by": str(actor), "idempotency_key": idempotency_key}
-    document = {**asked, **_document(order, loaded, environment, run_id), "input": batch.add(order.input)}
+    batch = Batch()
+    document = _document(order, loaded, environment, actor=actor, trigger=trigger)
+    document |= {"input": batch.add(order.input), "idempotency_key": idempotency_key}
     result = _insert(document, batch)
     if not result["created"]:  # a twin with the same key was faster
         found = _earlier(order, idempotency_key)
         assert found is not None
         return Started(found, created=False)
+    admission.started(order.workflow)
     dispatch.ring(result["ready"])
     run = _as_created(document, result)
     run.release, run.environment = release, environment
@@ -119,24 +123,36 @@ def _moment(text: str | None) -> datetime | None:
     return datetime.fromisoformat(text) if text is not None else None
 
 
-def _document(order: Order, loaded: bundle.Bundle, environment: Environment, run_id: str) -> dict[str, Json]:
-    """Return what `interlock_start` writes of an order that was checked."""
-    return {
-        "id": run_id,
-        "workflow": order.workflow,
-        "environment": environment.name,
-        "release": loaded.release,
-        "title": clean_text(order.title, limit=300),
-        "session": _session(order, loaded.plan, run_id, environment),
-        "tags": [clean_text(tag, limit=100) for tag in order.tags],
-        "priority": PRIORITIES[order.priority],
-        "pins": _pins(loaded),
-        "variables": environment.variables,
-        "request": order.digest(),
-        "parent": None,
-        "deadline_s": order.deadline_s or loaded.plan.definition.deadline_s,
-        "steps": [_row(child) for child in decide.children(loaded.plan, loaded.plan.top, prefix="")],
-    }
+def _document(
+    order: Order, loaded: bundle.Bundle, environment: Environment, *, actor: Actor, trigger: str
+) -> dict[str, Json]:
+    """Return what `interlock_start` writes of an order that was checked.
+
+    Raises:
+        Invalid: its session or concurrency key could not be computed.
+    """
+    given = starting.Given(
+        id=new_run_id(),
+        input=order.input,
+        environment=environment.name,
+        variables=environment.variables,
+        pins=_pins(loaded),
+        priority=PRIORITIES[order.priority],
+        trigger=trigger,
+        created_by=str(actor),
+        session=order.session,
+        title=order.title,
+        tags=tuple(order.tags),
+        deadline_s=order.deadline_s,
+    )
+    try:
+        return {**starting.document(loaded, given), "request": order.digest()}
+    except templates.TemplateError as problem:
+        raise Invalid(
+            f"The session or concurrency key of workflow {order.workflow} could not be computed from the input: "
+            f"{problem}",
+            code="input_invalid",
+        ) from problem
 
 
 def _earlier(order: Order, key: str | None) -> Run | None:
@@ -181,12 +197,30 @@ def _target(order: Order) -> tuple[Environment, Release]:
         if release is None:
             raise UnknownObject(f"Workflow {name} has no release {order.release}.", code="unknown_release")
         return environment, release
-    if "\x00" not in name + order.environment:
-        deployed = Deployment.objects.select_related("stable", "environment")
-        found = deployed.filter(workflow=name, environment=order.environment).first()
-        if found is not None:
-            return found.environment, found.stable
+    found = _deployed(name, order.environment)
+    if found is not None:
+        return found
     raise _nothing_deployed(name, _environment(order.environment))
+
+
+def _deployed(workflow: str, environment: str) -> tuple[Environment, Release] | None:
+    """Return what is deployed there. Past the ORM, which would cost as much as the whole start of a run."""
+    if "\x00" in workflow + environment:
+        return None
+    rows = database.fetch_all(
+        """
+        SELECT e.name, e.variables, r.id, r.number FROM workflows_deployment d
+          JOIN workflows_environment e ON e.name = d.environment_id
+          JOIN workflows_release r ON r.id = d.stable_id
+         WHERE d.workflow = $1 AND d.environment_id = $2
+        """,
+        [workflow, environment],
+    )
+    if not rows:
+        return None
+    name, variables, row, number = rows[0]
+    variables = json.loads(variables) if isinstance(variables, str) else variables
+    return Environment(name=name, variables=variables), Release(pk=row, workflow=workflow, number=number)
 
 
 def _nothing_deployed(name: str, environment: Environment) -> UnknownObject | Conflict:
@@ -217,40 +251,13 @@ def _check_input(order: Order, plan: Plan) -> None:
         )
 
 
-def _session(order: Order, plan: Plan, run_id: str, environment: Environment) -> str | None:
-    """Return the run's session: the one asked for wins over the document's expression."""
-    if order.session is not None:
-        return clean_text(order.session, limit=300)
-    expression = plan.definition.session
-    if expression is None:
-        return None
-    sees = {"input": order.input, "run": {"id": run_id}, "environment": environment.variables}
-    try:
-        value = templates.render(expression, sees)
-    except templates.TemplateError as problem:
-        raise Invalid(
-            f"The session of workflow {order.workflow} could not be computed from the input: {problem}",
-            code="input_invalid",
-        ) from problem
-    return None if value is None else clean_text(str(value), limit=300)
-
-
 def _pins(loaded: bundle.Bundle) -> dict[str, int]:
     """Return the published head of each corpus of the release: what this run reads, whatever is published later."""
-    names = {ref.split("@")[0] for ref in loaded.corpora}
+    names = loaded.all_corpora()
     if not names:
         return {}
-    return {name: head for name, head in snapshots.heads(names).items() if head is not None}
-
-
-def _row(child: Any) -> Mapping[str, Json]:
-    return {
-        "path": child.path,
-        "step_id": child.step_id,
-        "kind": child.kind,
-        "ordinal": child.ordinal,
-        "waiting_on": child.waiting_on,
-    }
+    heads = {name: head for name, head in snapshots.heads(names).items() if head is not None}
+    return quarantine.clean_pins(heads)
 
 
 def get(run_id: str) -> Run:
@@ -284,13 +291,99 @@ def cancel(run_id: str, *, actor: Actor, reason: str = "", audited: bool = True)
     """
     get(run_id)
     why = clean_text(reason, limit=1000)
-    state = database.call("interlock_cancel", run_id, str(actor), why)
+    done = database.call("interlock_cancel_run", run_id, str(actor), why)
+    ready = list(done["ready"]) if done else []
     run = get(run_id)
-    if state is None and run.stopping != "cancelled":
+    if done and run.closing == "pending":  # its steps at the end may have to begin
+        ready += execute.close(run_id, release=run.release_id, parent=None)
+        run = get(run_id)
+    if done is None and run.stopping != "cancelled":
         raise Conflict(
             f"Run {run_id} is {run.state}; only a run that goes on can be cancelled.", code="run_ended"
         )
     if audited:
         audit.record(actor, "run.cancel", "run", run_id, reason=why)
+    transaction.on_commit(lambda: dispatch.ring(ready), robust=True)
     transaction.on_commit(lambda: hints.tell(run_id), robust=True)
     return run
+
+
+def signal(run_id: str, name: str, payload: Json, *, actor: Actor) -> Run:
+    """Send a signal to a run: a step that waits for it goes on, else it is kept until one does.
+
+    Raises:
+        UnknownObject: no such run.
+        Conflict: its definition waits for no such signal, or it has ended.
+        Invalid: the payload is too large.
+    """
+    run = get(run_id)
+    names = signals_of(run)
+    if name not in names:
+        waits = ", ".join(names) or "no signal at all"
+        raise Conflict(
+            f"Workflow {run.workflow} waits for no signal {clean_text(name, limit=100)!r}; it waits for: {waits}.",
+            code="unknown_signal",
+        )
+    batch = Batch()
+    value = {"payload": payload}
+    if len(payloads.canonical(value)) > MAX_INPUT_BYTES:
+        raise Invalid(
+            f"The payload of the signal is larger than {MAX_INPUT_BYTES:,} bytes.", code="input_too_large"
+        )
+    done = database.call("interlock_signal", run_id, name, batch.add(value), str(actor), *batch.columns())
+    if done["state"] is None:
+        raise Conflict(
+            f"Run {run_id} is {get(run_id).state}; it takes no signals any more.", code="run_ended"
+        )
+    dispatch.ring(done["ready"])
+    transaction.on_commit(lambda: hints.tell(run_id), robust=True)
+    return get(run_id)
+
+
+def signals_of(run: Run) -> tuple[str, ...]:
+    """Return the names of the signals that a run's definition waits for."""
+    bodies = (node.step.body for node in bundle.load(run.release_id).plan.nodes.values())
+    return tuple(
+        sorted({body.signal for body in bodies if isinstance(body, WaitBody) and body.signal is not None})
+    )
+
+
+def pause(run_id: str, *, actor: Actor, reason: str = "") -> Run:
+    """Hold a run: running attempts finish, nothing new starts until it is resumed.
+
+    Raises:
+        UnknownObject: no such run.
+        Conflict: it does not go on.
+    """
+    get(run_id)
+    why = clean_text(reason, limit=1000)
+    if database.call("interlock_pause", run_id, str(actor), why) is None:
+        run = get(run_id)
+        state = f"{run.state}, and is being stopped" if run.stopping else run.state
+        raise Conflict(
+            f"Run {run_id} is {state}; only a run that goes on can be paused.", code="run_not_active"
+        )
+    audit.record(actor, "run.pause", "run", run_id, reason=why)
+    transaction.on_commit(lambda: hints.tell(run_id), robust=True)
+    return get(run_id)
+
+
+def resume(run_id: str, *, actor: Actor, reason: str = "") -> Run:
+    """Lead a paused run on.
+
+    Raises:
+        UnknownObject: no such run.
+        Conflict: it is not paused.
+    """
+    run = get(run_id)
+    why = clean_text(reason, limit=1000)
+    ready = database.call("interlock_resume", run_id, str(actor), why)
+    if ready is None:
+        raise Conflict(
+            f"Run {run_id} is {get(run_id).state}; only a paused run can be resumed.", code="run_not_paused"
+        )
+    ready += execute.close(run_id, release=run.release_id, parent=None)
+    audit.record(actor, "run.resume", "run", run_id, reason=why)
+    transaction.on_commit(lambda: dispatch.ring(ready), robust=True)
+    transaction.on_commit(lambda: hints.tell(run_id), robust=True)
+    return get(run_id)

@@ -5,11 +5,14 @@ May not change anything; `definitions` does.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from django.db import connection
 from django.db.models import F
 
+from workflows.errors import UnknownObject
 from workflows.models import DefinitionVersion
 from workflows.spec.check import Catalog
 from workflows.spec.documents import Document
@@ -49,6 +52,17 @@ def load() -> Saved:
     found = {(each.definition.kind, each.definition.name): each for each in newest}
     archived = {key: each.version for key, each in found.items() if each.definition.archived_at}
     return Saved({key: each for key, each in found.items() if key not in archived}, archived)
+
+
+def body(kind: str, name: str, version: int) -> Mapping[str, Any]:
+    """Return the body of one version. Raises: UnknownObject."""
+    found = DefinitionVersion.objects.filter(
+        definition__kind=kind, definition__name=name, version=version
+    ).values_list("body", flat=True)
+    if not found:
+        raise UnknownObject(f"{kind} {name} has no version {version}.", code="unknown_version")
+    given: Mapping[str, Any] = found[0]
+    return given
 
 
 def one_writer_at_a_time() -> None:

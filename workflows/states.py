@@ -32,12 +32,13 @@ RUN: Final[Moves] = _moves(
 STEP: Final[Moves] = _moves(
     {
         "pending": "ready running skipped cancelled",
-        "ready": "running cancelled",
-        # To `ready`: lost or interrupted. To `waiting`: a retry, or children that have to end first.
-        "running": "ready waiting succeeded failed unknown skipped cancelled",
-        "waiting": "ready succeeded failed skipped cancelled",
+        "ready": "pending running cancelled",  # `pending`: its run was paused
+        # To `ready`: lost or interrupted (`pending` while the run is paused). To `waiting`: a retry, children that
+        # have to end first, a person, a signal, a time.
+        "running": "pending ready waiting succeeded failed unknown skipped cancelled",
+        "waiting": "pending ready succeeded failed skipped cancelled",
         "unknown": "ready succeeded failed skipped cancelled",
-        "failed": "ready succeeded skipped",
+        "failed": "pending ready succeeded skipped",  # `pending`: its run waits for a place
         "cancelled": "pending ready",
         "succeeded": "",
         "skipped": "",

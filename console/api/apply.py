@@ -16,7 +16,7 @@ from console.api.openapi import Raw, answer, operation
 from workflows import definitions
 from workflows.spec.documents import SourceText
 
-DocumentKind = Literal["Provider", "Route", "Prompt", "Tool", "Corpus", "Workflow"]
+DocumentKind = Literal["Provider", "Route", "Prompt", "Tool", "Corpus", "Workflow", "Schedule", "Webhook"]
 
 _DOCUMENT: Final[dict[str, Any]] = {
     "type": "object",

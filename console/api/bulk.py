@@ -2,43 +2,41 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
 from typing import Annotated, Any, Final, Literal
 
 from django.utils import timezone
 from pydantic import Field
 from rest_framework.request import Request
 from rest_framework.response import Response
-from typing_extensions import TypedDict
 
 from console import access
-from console.api import asking, pages, runs, shapes
+from console.api import asking, bulk_shape, forks, pages, run_filters, runs
 from console.api.auth import actor_of
+from console.api.bulk_shape import Action, BulkList, BulkProgress, BulkShape, Place
 from console.api.endpoint import Endpoint, needs
 from console.api.errors import InvalidRequestError
 from console.api.openapi import answer, operation
-from console.api.run_shape import State
 from console.problems import Fault
-from workflows.bulk import actions, previews, selections
-from workflows.bulk.previews import Asked, Preview
+from workflows import quarantine
+from workflows.bulk import actions, options, previews, selections
+from workflows.bulk.changes import Change
+from workflows.bulk.previews import Asked
 from workflows.bulk.selections import Matching, Selection
 from workflows.models import BulkAction
 from workflows.queries import bulk_page
-from workflows.queries.run_list import RunFilter
-
-Action = Literal["retry", "cancel"]
-BulkState = Literal["waiting", "running", "paused", "stopped", "finished"]
-Place = Literal["succeeded", "cancelled", "failed", "going", "gone", "refused", "pending"]
 
 
-class BulkFilter(asking.Ask):
+class BulkFilter(run_filters.Narrowing):
     """Which runs: as the parameters of `GET /runs`."""
 
-    workflow: asking.Text = ""
-    state: Annotated[tuple[State, ...], Field(max_length=7, strict=False, description="Any of these.")] = ()
-    since: Annotated[asking.Moment, Field(strict=False)] | None = None
-    until: Annotated[asking.Moment, Field(strict=False)] | None = None
-    q: asking.Text = Field("", description="In the title or the error, or how the id begins.")
+
+class BulkFork(forks.ForkChange):
+    """What is different in every fork of a bulk fork."""
+
+    clean_of: asking.Number | None = Field(
+        None,
+        description="A quarantine: each run begins again at the first step that used what is quarantined.",
+    )
 
 
 class BulkAsk(asking.Ask):
@@ -55,13 +53,23 @@ class BulkAsk(asking.Ask):
     expected: Annotated[int, Field(ge=0, le=previews.MAX_RUNS)] | None = Field(
         None, description="`total` of a dry run: it is refused where it would be more by now."
     )
-    rate: Annotated[float, Field(ge=actions.MIN_RATE, le=actions.MAX_RATE)] | None = Field(
+    rate: Annotated[float, Field(ge=options.MIN_RATE, le=options.MAX_RATE)] | None = Field(
         None, description="Runs a second; a retry has 5 unless given."
     )
+    at_once: Annotated[int, Field(ge=1, le=options.MAX_AT_ONCE)] | None = Field(
+        None, description="How many of its runs may be going on at the same time."
+    )
+    canary: Annotated[int, Field(ge=0, le=options.MAX_CANARY)] = Field(
+        0, description="So many runs go first; the rest follows once they have ended well."
+    )
     stop_above: Annotated[float, Field(ge=0, lt=1)] | None = Field(
-        None, description="The share of retried runs that fail again above which it stops by itself."
+        None, description="The share of its runs that fail again above which it stops by itself."
     )
     with_cancelled: bool = Field(False, description="Retry cancelled runs too, not only failed ones.")
+    release: Literal["own", "deployed"] = Field(
+        "own", description="Of a retry: each run's own release, or the one that is live where it ran."
+    )
+    fork: BulkFork | None = Field(None, description="Of a fork: what is different in each.")
 
 
 class BulkPaged(asking.Paged):
@@ -70,64 +78,8 @@ class BulkPaged(asking.Paged):
     outcome: Place | None = None
 
 
-class ExcludedShape(TypedDict):
-    """Runs that match and are left out; `why` is a stable word, `message` says it."""
-
-    why: str
-    count: int
-    message: str
-
-
-GroupShape = TypedDict("GroupShape", {"class": str, "step": str, "message": str, "count": int})
-
-
-class BulkShape(TypedDict):
-    """A bulk action; `id`, `state` and what follows from them are null in a dry run.
-
-    `total` runs are meant of the `matched` ones. `outcomes` counts them by what became of them.
-    """
-
-    id: str | None
-    action: Action
-    state: BulkState | None
-    note: str
-    reason: str
-    selection: dict[str, Any]
-    frozen_at: str
-    matched: int
-    total: int
-    excluded: list[ExcludedShape]
-    groups: list[GroupShape]
-    cost_usd: str | None
-    rate: float | None
-    stop_above: float | None
-    with_cancelled: bool
-    outcomes: dict[str, int]
-    created_by: str | None
-    created_at: str | None
-    starts_at: str | None
-    ended_at: str | None
-    run: str | None
-
-
-class BulkResult(TypedDict):
-    """What became of one run."""
-
-    run: str
-    outcome: Place
-    state: State | None
-    reason: str
-    at: str | None
-
-
-class BulkProgress(BulkShape):
-    """A bulk action with one page of its runs, in the order in which they are taken."""
-
-    results: list[BulkResult]
-    next: str | None
-
-
 _BULK: Final = answer(BulkShape)
+_PERMISSION: Final = {"retry": "runs.retry", "cancel": "runs.cancel", "fork": "runs.start"}
 
 
 class BulkActions(Endpoint):
@@ -146,16 +98,35 @@ class BulkActions(Endpoint):
     def post(self, request: Request) -> Response:
         """Freeze the runs and begin: 202. A dry run, and a repetition under the same key, are 200."""
         asked = asking.body(request, BulkAsk)
-        access.check(request, f"runs.{asked.action}")
+        access.check(request, _PERMISSION[asked.action])
         order = _order(asked)
         if asked.dry_run:
-            return Response(_of_preview(previews.preview(order.asked), order))
+            return Response(bulk_shape.of_preview(previews.preview(order.asked), order))
         key = request.headers.get("Idempotency-Key")
         started = actions.start(order, actor=actor_of(request), key=key)
         headers = {"Location": f"/api/v1/bulk/{started.action.pk}"}
         if not started.created:
             headers["Idempotency-Replayed"] = "true"
-        return Response(_shape(started.action), status=202 if started.created else 200, headers=headers)
+        return Response(
+            bulk_shape.of_action(started.action), status=202 if started.created else 200, headers=headers
+        )
+
+
+class BulkActionList(Endpoint):
+    """`/bulk`."""
+
+    http_method_names = ["get", "head"]
+    permission_classes = needs("runs.view")
+
+    @operation("List bulk actions", query=asking.Paged, answers={200: answer(BulkList)})
+    def get(self, request: Request) -> Response:
+        """List bulk actions, newest first, whoever started them."""
+        asked = asking.query(request, asking.Paged)
+        page = pages.by_time(BulkAction.objects.all(), cursor=asked.cursor, limit=asked.limit)
+        outcomes = bulk_page.outcomes(page.rows)
+        return Response(
+            page.as_json(lambda action: bulk_shape.of_action(action, dict(outcomes.get(action.pk, {}))))
+        )
 
 
 class OneBulkAction(Endpoint):
@@ -171,10 +142,10 @@ class OneBulkAction(Endpoint):
         after = pages.decode(asked.cursor, [int])[0] if asked.cursor else 0
         page = bulk_page.items(action, place=asked.outcome or "", after=after, limit=asked.limit)
         told = {
-            "results": [_result(row) for row in page.rows],
+            "results": [bulk_shape.result(row) for row in page.rows],
             "next": pages.encode(page.after) if page.after else None,
         }
-        return Response({**_shape(action), **told})
+        return Response({**bulk_shape.of_action(action), **told})
 
 
 class _Move(Endpoint):
@@ -185,8 +156,10 @@ class _Move(Endpoint):
 
     def _moved(self, request: Request, bulk_id: str) -> Response:
         asked = asking.body(request, runs.Reason)
-        access.check(request, f"runs.{actions.get(bulk_id).action}")
-        return Response(_shape(type(self).move(bulk_id, actor=actor_of(request), reason=asked.reason)))
+        access.check(request, _PERMISSION[actions.get(bulk_id).action])
+        return Response(
+            bulk_shape.of_action(type(self).move(bulk_id, actor=actor_of(request), reason=asked.reason))
+        )
 
 
 class PauseBulkAction(_Move):
@@ -224,17 +197,35 @@ class StopBulkAction(_Move):
 
 def _order(asked: BulkAsk) -> actions.Order:
     now = timezone.now()
-    rate = asked.rate if asked.rate is not None or asked.action != "retry" else actions.RETRY_RATE
+    rate = asked.rate if asked.rate is not None or asked.action != "retry" else options.RETRY_RATE
     return actions.Order(
         asked=Asked(
             action=asked.action,
             selection=_selection(asked),
             frozen_at=min(asked.frozen_at or now, now),
             with_cancelled=asked.with_cancelled,
+            deployed=asked.release == "deployed",
+            change=_change(asked),
         ),
         reason=asked.reason,
-        options=actions.Options(rate_per_s=rate, stop_above=asked.stop_above),
+        options=options.Options(
+            rate_per_s=rate, at_once=asked.at_once, canary=asked.canary, stop_above=asked.stop_above
+        ),
         expected=asked.expected,
+    )
+
+
+def _change(asked: BulkAsk) -> Change | None:
+    if asked.fork is None:
+        return None
+    ask = asked.fork.as_ask()
+    if asked.fork.clean_of is not None:
+        quarantine.get(asked.fork.clean_of)
+    return Change(
+        from_step=ask.from_step,
+        overrides=ask.overrides,
+        effects=ask.effects,
+        clean_of=asked.fork.clean_of,
     )
 
 
@@ -243,92 +234,4 @@ def _selection(asked: BulkAsk) -> Selection:
         raise InvalidRequestError((Fault(path="ids", message="Give exactly one of `ids` and `filter`."),))
     if asked.filter is None:
         return selections.picked(list(asked.ids))
-    chosen = asked.filter
-    return Matching(
-        RunFilter(
-            text=chosen.q,
-            workflow=chosen.workflow,
-            states=chosen.state,
-            since=chosen.since,
-            until=chosen.until,
-        )
-    )
-
-
-def _excluded(verdict: str, count: int) -> ExcludedShape:
-    return ExcludedShape(why=verdict, count=count, message=previews.WHY[verdict][count != 1])
-
-
-def _of_preview(found: Preview, order: actions.Order) -> BulkShape:
-    asked = order.asked
-    return BulkShape(
-        id=None,
-        action=asked.action,
-        state=None,
-        note="",
-        reason=order.reason,
-        selection=selections.as_json(asked.selection),
-        frozen_at=asking.moment(asked.frozen_at) or "",
-        matched=found.matched,
-        total=found.applies,
-        excluded=[_excluded(each.verdict, each.count) for each in found.excluded],
-        groups=[
-            {"class": each.error_class, "step": each.step, "message": each.message, "count": each.count}
-            for each in found.groups
-        ],
-        cost_usd=shapes.money(found.cost_usd),
-        rate=order.options.rate_per_s,
-        stop_above=order.options.stop_above,
-        with_cancelled=asked.with_cancelled,
-        outcomes={},
-        created_by=None,
-        created_at=None,
-        starts_at=None,
-        ended_at=None,
-        run=None,
-    )
-
-
-def _shape(action: BulkAction) -> BulkShape:
-    told, options = action.preview, action.options
-    return BulkShape(
-        id=action.pk,
-        action=action.action,  # type: ignore[typeddict-item]  # a constraint of the table
-        state=action.state,  # type: ignore[typeddict-item]
-        note=action.note,
-        reason=action.reason,
-        selection=action.selection,
-        frozen_at=asking.moment(action.frozen_at) or "",
-        matched=told["matched"],
-        total=action.total,
-        excluded=[_excluded(each["verdict"], each["count"]) for each in told["excluded"]],
-        groups=[
-            {
-                "class": each["error_class"],
-                "step": each["step"],
-                "message": each["message"],
-                "count": each["count"],
-            }
-            for each in told["groups"]
-        ],
-        cost_usd=shapes.money(Decimal(told["cost_usd"])) if told["cost_usd"] else None,
-        rate=options["rate_per_s"],
-        stop_above=options["stop_above"],
-        with_cancelled=options["with_cancelled"],
-        outcomes=bulk_page.places(action),
-        created_by=action.created_by,
-        created_at=asking.moment(action.created_at),
-        starts_at=asking.moment(action.starts_at),
-        ended_at=asking.moment(action.ended_at),
-        run=action.run_id or None,
-    )
-
-
-def _result(row: bulk_page.ItemRow) -> BulkResult:
-    return BulkResult(
-        run=row.run_id,
-        outcome=row.place,  # type: ignore[typeddict-item]  # one of PLACES
-        state=row.state,  # type: ignore[typeddict-item]
-        reason=row.reason,
-        at=asking.moment(row.at),
-    )
+    return Matching(run_filters.chosen(asked.filter))

@@ -23,7 +23,7 @@ from console import problems
 from console.problems import Fault, Problem
 from providers.errors import ProviderError
 from retrieval.errors import RetrievalError
-from workflows.errors import Conflict, Invalid, Refused, UnknownObject, WorkflowError
+from workflows.errors import Conflict, Invalid, Refused, TooMany, UnknownObject, WorkflowError
 from workflows.payloads import PayloadMissing
 
 _log = structlog.get_logger("interlock.api")
@@ -33,6 +33,7 @@ WORKFLOW_STATUS: Final[Mapping[type[WorkflowError], int]] = {
     Conflict: 409,
     Invalid: 422,
     Refused: 403,
+    TooMany: 429,
 }
 RETRIEVAL_STATUS: Final[Mapping[str, int]] = {
     "unknown_corpus": 404,
@@ -118,7 +119,8 @@ def _of_domain(error: WorkflowError | RetrievalError | ProviderError | PayloadMi
         status = next((code for kind, code in WORKFLOW_STATUS.items() if isinstance(error, kind)), 422)
         status = 413 if error.code == "too_large" else status
         faults = tuple(Fault(path=path, message=message) for path, message in error.errors)
-        return Problem(status=status, code=error.code, detail=error.message, errors=faults)
+        headers = {"Retry-After": str(error.retry_after_s)} if isinstance(error, TooMany) else {}
+        return Problem(status=status, code=error.code, detail=error.message, errors=faults, headers=headers)
     if isinstance(error, RetrievalError):
         return Problem(status=RETRIEVAL_STATUS.get(error.code, 422), code=error.code, detail=error.message)
     if isinstance(error, PayloadMissing):

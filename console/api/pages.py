@@ -79,10 +79,12 @@ def by_number(
     return Page(found[:limit], encode(getattr(last, name)) if last else None)
 
 
-def by_time(rows: QuerySet[Row], *, cursor: str, limit: int, field: str = "created_at") -> Page[Row]:
-    """Return a page ordered by a time and the text primary key, newest first."""
+def by_time(
+    rows: QuerySet[Row], *, cursor: str, limit: int, field: str = "created_at", key_type: type = str
+) -> Page[Row]:
+    """Return a page ordered by a time and the primary key, a text unless said, newest first."""
     if cursor:
-        when, key = _moment_and_key(cursor)
+        when, key = _moment_and_key(cursor, key_type)
         # The first condition alone is a range of the index; the second decides within one moment.
         rows = rows.filter(
             Q(**{f"{field}__lt": when}) | Q(**{field: when, "pk__lt": key}), **{f"{field}__lte": when}
@@ -97,8 +99,8 @@ def time_cursor(row: Model, field: str = "created_at") -> str:
     return encode(getattr(row, field).isoformat(), row.pk)
 
 
-def _moment_and_key(cursor: str) -> tuple[datetime, str]:
-    moment, key = decode(cursor, [str, str])
+def _moment_and_key(cursor: str, key_type: type) -> tuple[datetime, str | int]:
+    moment, key = decode(cursor, [str, key_type])
     try:
         when = datetime.fromisoformat(moment)
         if when.tzinfo is None:

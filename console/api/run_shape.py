@@ -12,8 +12,8 @@ from django.db.models.functions import Cast
 from typing_extensions import TypedDict
 
 from console.api import asking, shapes
-from workflows import payloads
-from workflows.models import Run, StepRun
+from workflows import payloads, quarantine
+from workflows.models import Run, StepRun, Taint
 from workflows.models.runs import PRIORITIES
 
 State = Literal["queued", "running", "waiting", "paused", "succeeded", "failed", "cancelled"]
@@ -31,7 +31,10 @@ class Links(TypedDict):
 
 
 class RunShape(TypedDict):
-    """One run. Its input and output are as JSON came; totals grow while it goes on."""
+    """One run. Its input and output are as JSON came; totals grow while it goes on.
+
+    `tainted_by`: the quarantines that hold of what it used.
+    """
 
     id: str
     title: str
@@ -54,6 +57,7 @@ class RunShape(TypedDict):
     ended_at: str | None
     parent: str | None
     forked_from: str | None
+    tainted_by: list[int]
     links: Links
 
 
@@ -68,7 +72,8 @@ def of_runs(runs: Sequence[Run]) -> list[RunShape]:
     """Write runs; their releases are expected to be there already (`select_related`)."""
     values = payloads.load([key for run in runs for key in (run.input_hash, run.output_hash) if key])
     going = _totals([run.id for run in runs if run.started_at is not None and run.ended_at is None])
-    return [_shape(run, values, going.get(run.id)) for run in runs]
+    taints = quarantine.tainted([run.id for run in runs if run.started_at is not None])
+    return [_shape(run, values, going.get(run.id), taints.get(run.id, ())) for run in runs]
 
 
 def of_run(run: Run) -> RunShape:
@@ -82,7 +87,10 @@ def address(run_id: str) -> str:
 
 
 def _shape(
-    run: Run, values: Mapping[str, Any], going: tuple[Decimal | None, dict[str, int]] | None
+    run: Run,
+    values: Mapping[str, Any],
+    going: tuple[Decimal | None, dict[str, int]] | None,
+    taints: Sequence[Taint],
 ) -> RunShape:
     cost_usd, used = going if going is not None else (run.cost_usd, run.tokens)
     here = address(run.id)
@@ -108,6 +116,7 @@ def _shape(
         ended_at=asking.moment(run.ended_at),
         parent=run.parent_id,
         forked_from=run.forked_from_id,
+        tainted_by=[taint.quarantine_id for taint in taints],
         links=Links(self=here, steps=f"{here}/steps", journal=f"{here}/journal", calls=f"{here}/calls"),
     )
 

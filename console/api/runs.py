@@ -16,7 +16,7 @@ from console.api.endpoint import Endpoint, needs
 from console.api.errors import InvalidRequestError
 from console.api.openapi import answer, operation
 from console.problems import Fault
-from workflows import payloads, recovery, runs
+from workflows import payloads, runs
 from workflows.errors import Invalid
 from workflows.models import Run
 
@@ -175,20 +175,4 @@ class CancelRun(Endpoint):
         asked = asking.body(request, Reason)
         runs.get(run_id)
         runs.cancel(run_id, actor=actor_of(request), reason=asked.reason)
-        return Response(run_shape.of_run(runs.get(run_id)))
-
-
-class RetryRun(Endpoint):
-    """`/runs/ID/retry`."""
-
-    permission_classes = needs("runs.retry")
-
-    @operation("Retry a run", asks=Reason, query=asking.Waiting, answers={200: _RUN}, problems_too=[404, 409])
-    def post(self, request: Request, run_id: str) -> Response:
-        """Continue a failed or cancelled run from its failed steps; finished steps keep their results."""
-        wait_s = asking.query(request, asking.Waiting).wait
-        asked = asking.body(request, Reason)
-        runs.get(run_id)
-        run = recovery.retry(run_id, actor=actor_of(request), reason=asked.reason)
-        waited(run, wait_s)
         return Response(run_shape.of_run(runs.get(run_id)))

@@ -47,6 +47,9 @@ STATES = {
     "refused": Look("Refused", "ban", "retry"),
     "going": Look("Going on", "loader", "run"),
     "gone": Look("Deleted", "trash-2", "idle"),
+    # Of the fire times of schedules, and of deliveries to webhooks.
+    "missed": Look("Missed", "triangle-alert", "retry"),
+    "delivered": Look("Delivered", "circle-check", "ok"),
     "stuck": Look("Stuck", "octagon-alert", "bad"),
 }
 

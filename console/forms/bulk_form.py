@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final
 from urllib.parse import urlencode
@@ -10,13 +10,17 @@ from urllib.parse import urlencode
 from django.http import QueryDict
 from django.utils.dateparse import parse_datetime
 
-from console.forms import run_filter
-from workflows.bulk import actions, selections
+from console.forms import fork_form, run_filter
+from console.forms.fork_form import ForkForm
+from workflows.bulk import options as pace
+from workflows.bulk import selections
+from workflows.bulk.changes import Change
+from workflows.bulk.options import Options
 from workflows.bulk.previews import Action, Asked
 from workflows.bulk.selections import Matching, Rest, Selection
 
 # Names of our own in an address; the others are those of the list's filter.
-OWN: Final = ("bulk", "pick", "matching", "frozen", "of", "part", "cancelled")
+OWN: Final = ("bulk", "pick", "matching", "frozen", "of", "part", "cancelled", "clean")
 DEFAULT_SHARE: Final = 10
 
 
@@ -38,8 +42,8 @@ class Question:
 
 def read(query: QueryDict, *, now: datetime) -> Question | None:
     """Read the address; None when it names no action. Raises: Invalid when it names no runs, or too many."""
-    action = query.get("bulk", "")
-    if action not in ("retry", "cancel"):
+    action = _ACTIONS.get(query.get("bulk", ""))
+    if action is None:
         return None
     frozen_at = _moment(query.get("frozen", ""), now=now)
     address = query.copy()
@@ -48,10 +52,11 @@ def read(query: QueryDict, *, now: datetime) -> Question | None:
         address.pop(name, None)
     return Question(
         asked=Asked(
-            action=_ACTIONS[action],
+            action=action,
             selection=selection(query, now=frozen_at),
             frozen_at=frozen_at,
             with_cancelled=query.get("cancelled") == "1",
+            change=Change(clean_of=_digits(query.get("clean", ""))) if action == "fork" else None,
         ),
         address=address.urlencode(),
         list_address=list_address(query),
@@ -59,7 +64,12 @@ def read(query: QueryDict, *, now: datetime) -> Question | None:
     )
 
 
-_ACTIONS: Final[dict[str, Action]] = {"retry": "retry", "cancel": "cancel"}
+_ACTIONS: Final[dict[str, Action]] = {"retry": "retry", "cancel": "cancel", "fork": "fork"}
+
+
+def _digits(text: str) -> int | None:
+    """Return a number of the page's own; anything else is none."""
+    return int(text) if text.isascii() and text.isdecimal() and len(text) <= 18 else None
 
 
 def selection(query: QueryDict, *, now: datetime) -> Selection:
@@ -92,34 +102,65 @@ class Answer:
     """What somebody typed into the form; `problems` by the field's name. Wrong input is kept as it was typed."""
 
     reason: str = ""
-    rate: str = f"{actions.RETRY_RATE:g}"
+    rate: str = f"{pace.RETRY_RATE:g}"
+    at_once: str = ""
+    canary: str = str(pace.CANARY)
     stops: bool = True
     share: str = str(DEFAULT_SHARE)
+    deployed: bool = False
+    fork: ForkForm | None = None
     key: str = ""
     expected: int | None = None
-    options: actions.Options = field(default_factory=actions.Options)
+    options: Options = field(default_factory=Options)
     problems: dict[str, str] = field(default_factory=dict)
+
+    def completed(self, asked: Asked) -> Asked:
+        """Return what is asked for, with what only the form says."""
+        change = asked.change
+        if change is not None and self.fork is not None and self.fork.ask is not None:
+            ask = self.fork.ask
+            change = replace(change, from_step=ask.from_step, overrides=ask.overrides, effects=ask.effects)
+        return replace(asked, deployed=self.deployed, change=change)
 
 
 def answer(posted: QueryDict, *, action: Action) -> Answer:
     """Read the form."""
     problems: dict[str, str] = {}
-    reason, rate, share = (posted.get(name, "").strip()[:1000] for name in ("reason", "rate", "share"))
+    names = ("reason", "rate", "at_once", "canary", "share")
+    reason, rate, at_once, canary, share = (posted.get(name, "").strip()[:1000] for name in names)
     if not reason:
         problems["reason"] = "Say why: it goes to the audit log and into each run's history."
-    stops = action == "retry" and bool(posted.get("stops"))
-    pace = _number(rate, name="rate", low=actions.MIN_RATE, high=actions.MAX_RATE, problems=problems)
+    stops = action != "cancel" and bool(posted.get("stops"))
     limit = _number(share, name="share", low=0, high=99, problems=problems) if stops else None
+    fork = fork_form.read({key: str(value) for key, value in posted.items()}) if action == "fork" else None
+    problems.update(fork.problems if fork is not None else {})
     return Answer(
         reason=reason,
         rate=rate,
+        at_once=at_once,
+        canary=canary,
         stops=stops,
         share=share,
+        deployed=action == "retry" and bool(posted.get("deployed")),
+        fork=fork,
         key=posted.get("key", "")[:64],
-        expected=int(shown) if (shown := posted.get("expected", "")).isdecimal() else None,
-        options=actions.Options(rate_per_s=pace, stop_above=limit / 100 if limit is not None else None),
+        expected=_digits(posted.get("expected", "")),
+        options=Options(
+            rate_per_s=_number(rate, name="rate", low=pace.MIN_RATE, high=pace.MAX_RATE, problems=problems),
+            at_once=_whole(at_once, name="at_once", low=1, high=pace.MAX_AT_ONCE, problems=problems),
+            canary=_whole(canary, name="canary", low=0, high=pace.MAX_CANARY, problems=problems) or 0,
+            stop_above=limit / 100 if limit is not None else None,
+        ),
         problems=problems,
     )
+
+
+def _whole(text: str, *, name: str, low: int, high: int, problems: dict[str, str]) -> int | None:
+    """Read a whole number between bounds; empty is none."""
+    found = _number(text, name=name, low=low, high=high, problems=problems)
+    if found is not None and found != int(found):
+        problems[name] = "A whole number is expected, or nothing."
+    return None if found is None else int(found)
 
 
 def _number(text: str, *, name: str, low: float, high: float, problems: dict[str, str]) -> float | None:

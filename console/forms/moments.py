@@ -52,6 +52,16 @@ def read(text: str) -> Moment | None:
     return Moment(at=at) if _FIRST <= at.year <= _LAST else None
 
 
+def instant(text: str, now: datetime) -> datetime | None:
+    """Return the instant that was typed, in the zone of `now`; nothing is none. Raises: ValueError."""
+    if not text:
+        return None
+    found = read(text)
+    if found is None:
+        raise ValueError(f"{text[:40]!r} is no time. Possible are {EXAMPLES}.")
+    return found.resolve(now)
+
+
 def write(when: datetime) -> str:
     """Write an instant as addresses carry it: in UTC, to the second where it needs that."""
     utc = when.astimezone(UTC)

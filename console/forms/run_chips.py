@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Final
 
 from django.utils import timezone
 
 from console import formats
 from console.forms import moments
 from console.forms.run_filter import RunQuery
-from console.forms.run_terms import Term
-
-_SIGNS: Final = {"gt": ">", "gte": "≥", "lt": "<", "lte": "≤"}
+from console.forms.run_terms import SIGNS, Term
 
 
 @dataclass(frozen=True)
@@ -57,7 +54,7 @@ def _of_range(query: RunQuery) -> Iterator[Part]:
 
 
 def _part(term: Term, address: str, *, chip: bool = True) -> Part:
-    sign = f" {_SIGNS[term.comparison]} " if term.comparison else ""
+    sign = f" {SIGNS[term.comparison]} " if term.comparison else ""
     return Part(term.key + sign, _shown(term), address, chip)
 
 

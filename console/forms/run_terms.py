@@ -26,10 +26,12 @@ _ALIASES: Final = {
 }
 NAMES: Final = ("workflow", "environment", "session", "error", "tag")
 AMOUNTS: Final = ("cost", "tokens", "duration")
-KEYS: Final = ("state", *NAMES, "release", "since", "until", *AMOUNTS)
+KEYS: Final = ("state", *NAMES, "release", "group", "taint", "since", "until", *AMOUNTS)
 # Fields of which a run has one: two different values would match nothing.
-SINGLE: Final = ("workflow", "environment", "session", "error", "release")
+SINGLE: Final = ("workflow", "environment", "session", "error", "release", "group", "taint")
 _COMPARISONS: Final[Mapping[str, Comparison]] = {">": "gt", ">=": "gte", "<": "lt", "<=": "lte"}
+# As they are shown.
+SIGNS: Final = {"gt": ">", "gte": "≥", "lt": "<", "lte": "≤"}
 _MAX_TEXT: Final = 200
 _MAX_RELEASE: Final = 2**31 - 1
 _MAX_AMOUNT: Final = Decimal(10) ** 12
@@ -170,6 +172,20 @@ def _release(value: str) -> str:
     return str(int(digits[:12]))
 
 
+def _group(value: str) -> str:
+    return _number(value, "an error group", "group")
+
+
+def _taint(value: str) -> str:
+    return "any" if value.lower() == "any" else _number(value, "a quarantine", "taint")
+
+
+def _number(value: str, of: str, key: str) -> str:
+    if not (value.isascii() and value.isdigit() and len(value) <= 9 and int(value)):
+        raise _Wrong(f"“{value}” is no number of {of}: write {_EXAMPLES[key]}.")
+    return str(int(value))
+
+
 def _moment(value: str) -> str:
     if moments.read(value) is None:
         raise _Wrong(f"“{value}” is no time: write {moments.EXAMPLES}.")
@@ -179,6 +195,8 @@ def _moment(value: str) -> str:
 _READERS: Final[Mapping[str, Callable[[str], str]]] = {
     "state": _state,
     "release": _release,
+    "group": _group,
+    "taint": _taint,
     "since": _moment,
     "until": _moment,
 }
@@ -190,6 +208,8 @@ _EXAMPLES: Final[Mapping[str, str]] = {
     "error": "error:timeout",
     "tag": "tag:vip",
     "release": "release:3",
+    "group": "group:12",
+    "taint": "taint:7 or taint:any",
     "since": "since:2026-11-20 or since:2h",
     "until": "until:2026-11-21 or until:1h",
     "cost": "cost>0.10",

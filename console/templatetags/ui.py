@@ -86,6 +86,16 @@ def moment(when: datetime | None, style: str = "ago") -> SafeString:
 
 
 @register.simple_tag
+def coming(when: datetime) -> SafeString:
+    """Draw a time to come: `in 4m`; the exact time is in its title. One that has passed is due."""
+    seconds = (when - timezone.now()).total_seconds()
+    text = f"in {formats.ago(seconds)}" if seconds > 0 else "due"
+    return format_html(
+        '<time datetime="{}" title="{}">{}</time>', when.isoformat(), formats.exact(when), text
+    )
+
+
+@register.simple_tag
 def time_zone() -> str:
     """Name the time zone that times are shown in."""
     return formats.time_zone(timezone.now())
@@ -108,6 +118,16 @@ def tokens(count: int | None) -> str:
 def money(usd: Decimal | None) -> str:
     """Write US dollars; unknown is a dash, never zero."""
     return formats.money(usd)
+
+
+@register.simple_tag
+def change(amount: Decimal | float | None, kind: str) -> str:
+    """Write by how much something differs, with its sign; `kind`: money or duration. Nothing for no difference."""
+    if not amount:
+        return ""
+    size = Decimal(amount).copy_abs()
+    told = formats.money(size) if kind == "money" else formats.duration(float(size))
+    return ("+" if amount > 0 else "−") + told
 
 
 @register.filter

@@ -25,6 +25,8 @@ _ROUTES: Final = {
     "Workflow": "workflow",
     "Prompt": "prompt",
     "Corpus": "corpus",
+    "Schedule": "schedule",
+    "Webhook": "webhook",
     "corpus": "corpus",
     "release": "workflow",
     "deployment": "workflow",

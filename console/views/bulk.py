@@ -3,35 +3,36 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
+from urllib.parse import urlencode
 
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.urls import reverse
 from django.utils import timezone
-from django.utils.dateparse import parse_datetime
 
 from console import access, formats
 from console.access import requires
 from console.actors import actor_of
 from console.drawing import shares
-from console.views.bulk_new import DONE
-from workflows.bulk import actions, previews
+from console.forms import filter_words
+from console.views.bulk_new import DONE, PERMISSION
+from workflows.bulk import actions, options, previews
 from workflows.errors import UnknownObject, WorkflowError
 from workflows.models import BulkAction
 from workflows.queries import bulk_page, run_list
 
-# What became of a run, as people read it: for a retry, and for a cancel.
+# What became of a run, or of its fork, as people read it: for an action, or for any other.
 PLACES = {
-    "succeeded": ("Succeeded", "Had succeeded"),
-    "failed": ("Failed again", "Had failed"),
-    "cancelled": ("Cancelled", "Cancelled"),
-    "going": ("Going on", "Being cancelled"),
-    "gone": ("Deleted", "Deleted"),
-    "refused": ("Refused", "Refused"),
-    "pending": ("To do", "To do"),
+    "succeeded": {"cancel": "Had succeeded", "": "Succeeded"},
+    "failed": {"cancel": "Had failed", "retry": "Failed again", "": "Failed"},
+    "cancelled": {"": "Cancelled"},
+    "going": {"cancel": "Being cancelled", "": "Going on"},
+    "gone": {"": "Deleted"},
+    "refused": {"": "Refused"},
+    "pending": {"": "To do"},
 }
 _ACTIVE = ("waiting", "running")
 
@@ -50,11 +51,12 @@ def index(request: HttpRequest) -> HttpResponse:
     older = ""
     if len(found) > len(shown):
         older = "?after=" + run_list.encode_cursor(shown[-1].created_at, shown[-1].pk)
-    rows = [_row(action, counts.get(action.pk, {})) for action in shown]
+    rows = [row(action, counts.get(action.pk, {})) for action in shown]
     return render(request, "bulk/list.html", {"rows": rows, "older": older, "paged": bool(after)})
 
 
-def _row(action: BulkAction, counts: dict[str, int] | Any) -> dict[str, Any]:
+def row(action: BulkAction, counts: Mapping[str, int]) -> dict[str, Any]:
+    """Say of an action what a line of a list shows; `counts`: its runs by outcome."""
     done, refused = counts.get("done", 0), counts.get("refused", 0)
     return {
         "action": action,
@@ -75,7 +77,7 @@ def detail(request: HttpRequest, bulk_id: str) -> HttpResponse:
     if request.headers.get("HX-PTag") == mark:
         return HttpResponse(status=304)
     place = request.GET.get("outcome", "")
-    place = place if place in PLACES else ""
+    place = place if place in (*PLACES, bulk_page.CHANGED) else ""
     page = bulk_page.items(
         action, place=place, after=_number(request, "after"), before=_number(request, "before")
     )
@@ -88,11 +90,11 @@ def detail(request: HttpRequest, bulk_id: str) -> HttpResponse:
         "interrupted": interrupted,
         "poll": request.get_full_path() if going else "",
         "mark": mark,
-        "permission": f"runs.{action.action}",
+        "permission": PERMISSION[action.action],
         "figures": _figures(action, places),
         "shares": shares.draw([(key, _word(key, action), count) for key, count in places.items()]),
         "tabs": _tabs(action, places, place),
-        "rows": [{"item": row, "word": _word(row.place, action)} for row in page.rows],
+        "rows": [_shown(row, action) for row in page.rows],
         "page": page,
         "outcome": place,
         "next": _next_actions(action, places),
@@ -104,6 +106,13 @@ def detail(request: HttpRequest, bulk_id: str) -> HttpResponse:
     answer = render(request, template, context)
     answer["HX-PTag"] = mark
     return answer
+
+
+def _shown(row: bulk_page.ItemRow, action: BulkAction) -> dict[str, Any]:
+    compare = ""
+    if row.made and row.state:
+        compare = f"{reverse('run-compare')}?{urlencode({'a': row.run_id, 'b': row.made})}"
+    return {"item": row, "word": _word(row.place, action), "compare": compare}
 
 
 def _find(bulk_id: str) -> BulkAction:
@@ -135,12 +144,13 @@ def _mark(request: HttpRequest, action: BulkAction, places: dict[str, int], *, i
 
 
 def _word(place: str, action: BulkAction) -> str:
-    return PLACES[place][action.action == "cancel"]
+    return PLACES[place].get(action.action, PLACES[place][""])
 
 
 def _figures(action: BulkAction, places: dict[str, int]) -> list[dict[str, Any]]:
     left = places.get("pending", 0)
-    rate = action.options.get("rate_per_s")
+    asked = options.of(action.options)
+    rate = asked.rate_per_s
     shown: list[dict[str, Any]] = [
         {"label": "Runs", "value": f"{action.total:,}"},
         {"label": "To do", "value": f"{left:,}"},
@@ -148,8 +158,13 @@ def _figures(action: BulkAction, places: dict[str, int]) -> list[dict[str, Any]]
     ]
     if left and rate and action.state in _ACTIVE:
         shown.append({"label": "Left, about", "value": formats.duration(left / rate)})
-    if action.options.get("stop_above") is not None:
-        shown.append({"label": "Stops above", "value": f"{action.options['stop_above']:.0%} failing again"})
+    if asked.at_once is not None:
+        shown.append({"label": "At once", "value": f"{asked.at_once:,}"})
+    if asked.canary:
+        word = "gone well" if action.passed_at else f"{asked.canary:,} runs"
+        shown.append({"label": "First", "value": word})
+    if asked.stop_above is not None:
+        shown.append({"label": "Stops above", "value": f"{asked.stop_above:.0%} failing"})
     shown.append({"label": "By", "value": action.created_by})
     shown.append({"label": "Started", "when": action.starts_at})
     if action.ended_at:
@@ -160,7 +175,7 @@ def _figures(action: BulkAction, places: dict[str, int]) -> list[dict[str, Any]]
 
 def _tabs(action: BulkAction, places: dict[str, int], chosen: str) -> list[dict[str, Any]]:
     every = {"label": "All", "count": f"{action.total:,}", "address": "?", "current": not chosen}
-    return [every] + [
+    found = [every] + [
         {
             "label": _word(place, action),
             "count": f"{count:,}",
@@ -169,6 +184,18 @@ def _tabs(action: BulkAction, places: dict[str, int], chosen: str) -> list[dict[
         }
         for place, count in places.items()
     ]
+    if action.action == "fork":
+        _, other = bulk_page.compared(action)
+        key = bulk_page.CHANGED
+        found.append(
+            {
+                "label": "Other output",
+                "count": f"{other:,}",
+                "address": f"?outcome={key}",
+                "current": chosen == key,
+            }
+        )
+    return found
 
 
 def _next_actions(action: BulkAction, places: dict[str, int]) -> list[dict[str, Any]]:
@@ -201,22 +228,8 @@ def _meant(action: BulkAction) -> str:
     if "bulk" in chosen:
         part = "those that failed again" if chosen["part"] == "failed" else "the rest"
         return f"{part} of {chosen['bulk']}"
-    told = ", ".join(
-        f"{_FILTER_WORDS.get(name, name)} {_short(value)}" for name, value in chosen["filter"].items()
-    )
+    told = filter_words.told(chosen["filter"])
     return f"runs with {told}" if told else "all runs"
-
-
-_FILTER_WORDS = {"states": "state", "attention": "needs attention:", "text": "the text"}
-
-
-def _short(value: object) -> str:
-    if isinstance(value, list):
-        return " or ".join(str(each) for each in value)
-    if isinstance(value, str):
-        when = parse_datetime(value) if value[:4].isdecimal() and "T" in value else None
-        return formats.instant(when) if when else value
-    return "yes" if value is True else str(value)
 
 
 def _lead(move: Callable[..., BulkAction], said: str) -> Callable[[HttpRequest, str], HttpResponse]:
@@ -226,7 +239,7 @@ def _lead(move: Callable[..., BulkAction], said: str) -> Callable[[HttpRequest, 
     def view(request: HttpRequest, bulk_id: str) -> HttpResponse:
         action = _find(bulk_id)
         if request.method == "POST":
-            access.check(request, f"runs.{action.action}")
+            access.check(request, PERMISSION[action.action])
             try:
                 move(bulk_id, actor=actor_of(request))
                 messages.success(request, said)

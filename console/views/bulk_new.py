@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
@@ -15,14 +15,20 @@ from django.utils import timezone
 from console import access, formats
 from console.access import requires
 from console.actors import actor_of
-from console.forms import bulk_form
+from console.forms import bulk_form, fork_form
 from console.forms.bulk_form import Answer, Question
+from console.views import fork_parts
+from workflows import quarantine
 from workflows.bulk import actions, previews
 from workflows.bulk.previews import Preview
-from workflows.errors import Conflict, WorkflowError
+from workflows.errors import Conflict, UnknownObject, WorkflowError
+from workflows.models import Quarantine
 from workflows.queries import run_list
+from workflows.queries.step_rows import steps_of
 
-DONE = {"retry": "retried", "cancel": "cancelled"}
+_STEPS: Final = 200
+DONE = {"retry": "retried", "cancel": "cancelled", "fork": "forked"}
+PERMISSION = {"retry": "runs.retry", "cancel": "runs.cancel", "fork": "runs.start"}
 
 
 @requires("runs.view")
@@ -51,14 +57,20 @@ def new(request: HttpRequest) -> HttpResponse:
         return _nothing(request, problem.message, status=422)
     if question is None:
         raise Http404("This address names no action: select runs in the list, then retry or cancel them.")
-    access.check(request, f"runs.{question.asked.action}")
+    access.check(request, PERMISSION[question.asked.action])
+    try:
+        _clean(question)
+    except UnknownObject as problem:
+        return _nothing(request, problem.message, status=404)
     if request.method == "POST":
         return _start(request, question)
     if not question.chose_cancelled and previews.settled(question.asked).with_cancelled:
         return HttpResponseRedirect("?" + question.with_cancelled(True))
     blank = Answer(key=uuid.uuid4().hex)
     if question.asked.action == "cancel":  # nothing outside is asked for more work
-        blank = replace(blank, rate="")
+        blank = replace(blank, rate="", canary="")
+    if question.asked.action == "fork":
+        blank = replace(blank, fork=fork_form.read({}))
     return _show(request, question, blank)
 
 
@@ -66,9 +78,8 @@ def _start(request: HttpRequest, question: Question) -> HttpResponse:
     typed = bulk_form.answer(request.POST, action=question.asked.action)
     if typed.problems:
         return _show(request, question, typed, status=422)
-    order = actions.Order(
-        asked=question.asked, reason=typed.reason, options=typed.options, expected=typed.expected
-    )
+    asked = typed.completed(question.asked)
+    order = actions.Order(asked=asked, reason=typed.reason, options=typed.options, expected=typed.expected)
     try:
         started = actions.start(
             order, actor=actor_of(request), key=typed.key or None, undo_s=actions.UNDO_S
@@ -100,6 +111,7 @@ def _show(
         "sample": _sample(found),
         "cancelled": _cancelled(question, found),
         "lasts": _lasts(found.applies, typed),
+        **(_different(question, found, typed) if question.asked.action == "fork" else {}),
     }
     return render(request, "bulk/new.html", context, status=status)
 
@@ -115,6 +127,31 @@ def _cancelled(question: Question, found: Preview) -> dict[str, Any] | None:
         return {"label": "Leave cancelled runs out", "address": question.with_cancelled(False)}
     left = any(each.verdict == "cancelled" for each in found.excluded)
     return {"label": "Retry them too", "address": question.with_cancelled(True)} if left else None
+
+
+def _different(question: Question, found: Preview, typed: Answer) -> dict[str, Any]:
+    """Say what can be different in the forks: of runs of one workflow, as its newest run has it."""
+    clean = _clean(question)
+    if len(found.workflows) != 1:
+        return {"clean": clean}
+    newest = found.sample[0]
+    sent = typed.fork.typed if typed.fork is not None else {}
+    steps = [step.path for step in steps_of(newest.pk) if step.started_at is not None]
+    return {
+        "clean": clean,
+        "run": newest,
+        "many": True,
+        "steps": steps[:_STEPS],
+        "chosen": sent.get("from_step", ""),
+        "parts": True,
+        **fork_parts.of(newest, sent),
+    }
+
+
+def _clean(question: Question) -> Quarantine | None:
+    """Return the quarantine without which the runs begin again. Raises: UnknownObject."""
+    change = question.asked.change
+    return quarantine.get(change.clean_of) if change is not None and change.clean_of is not None else None
 
 
 def _lasts(count: int, typed: Answer) -> str:

@@ -32,15 +32,14 @@ def detail(request: HttpRequest, name: str) -> HttpResponse:
     document = document_of(corpus, request.GET.get("name", ""))
     revisions = list(documents.revisions(document)[:_REVISIONS])
     shown = _revision(document, revisions, request.GET.get("revision", ""))
-    readers, reader_count = queries.readers(corpus.name, [each.pk for each in revisions])
     context = {
         "corpus": corpus,
         "document": document,
         "revisions": revisions,
         "shown": shown,
         "history": documents.history(document)[:_HISTORY],
-        "readers": readers,
-        "reader_count": reader_count,
+        "readers": queries.readers(corpus.name, document.name),
+        "read_by": queries.read_by(corpus.name, document.name),
         "here": urlencode({"name": document.name}),
         **(_text(request, shown) if shown else {}),
     }
@@ -136,12 +135,11 @@ def _ask(
 ) -> HttpResponse:
     """Show what removing does: into the page's dialog, or as a page of its own without JavaScript."""
     part = "corpora/_remove.html"
-    _, reader_count = queries.readers(corpus.name, [document.version_id] if document.version_id else [])
     context = {
         "corpus": corpus,
         "document": document,
         "used_by": queries.used_by(corpus.name),
-        "reader_count": reader_count,
+        "read_by": queries.read_by(corpus.name, document.name),
         "by_hand": corpus.publish == Corpus.Publish.MANUAL,
         "here": urlencode({"name": document.name}),
         "problem": problem,

@@ -7,6 +7,7 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.views.decorators.http import require_POST
 
+from console import groups as group_names
 from console import members
 from console.access import requires
 from console.actors import actor_of
@@ -44,7 +45,10 @@ def _list(
         "form": form,
         "invited": invited,
         "problem": problem,
-        "people": User.objects.order_by("-is_active", "username", "pk"),
+        "people": [
+            {"person": person, "groups": members.groups_of(person)}
+            for person in User.objects.order_by("-is_active", "username", "pk").prefetch_related("groups")
+        ],
         "roles": ROLES,
     }
     page = show(request, "members", context, status=status)
@@ -65,6 +69,30 @@ def set_role(request: HttpRequest, member_id: int) -> HttpResponse:
     if changed:
         messages.success(request, f"{member.username} is {role} now.")
     return HttpResponseRedirect(reverse("members"))
+
+
+@requires("members.manage")
+def groups(request: HttpRequest, member_id: int) -> HttpResponse:
+    """Ask which groups a member belongs to, and put them there."""
+    member = _find(member_id)
+    context = {
+        "member": member,
+        "title": f"Groups of {member.username}",
+        "back": reverse("members"),
+        "names": ", ".join(members.groups_of(member)),
+        "known": group_names.known(),
+    }
+    if request.method != "POST":
+        return ask(request, "settings/_groups.html", context)
+    typed = request.POST.get("groups", "")
+    try:
+        changed = members.set_groups(member, typed.split(","), actor=actor_of(request))
+    except members.MemberError as problem:
+        told = {**context, "problem": str(problem), "names": typed}
+        return ask(request, "settings/_groups.html", told, status=409)
+    if changed:
+        messages.success(request, f"The groups of {member.username} are changed.")
+    return answer(request, reverse("members"))
 
 
 @requires("members.manage")

@@ -19,7 +19,7 @@ from console import tiles
 from console.access import requires
 from console.drawing import overview_charts
 from console.tiles import Shown
-from console.views import overview_troubles
+from console.views import overview_troubles, pause_notice
 from workflows.queries import attention, definitions, overview
 from workflows.queries.overview import Window
 
@@ -123,6 +123,7 @@ def index(request: HttpRequest) -> HttpResponse:
         "ranges": RANGES,
         "range": chosen,
         "tiles": [_context(request, TILES[key], chosen, value) for key, value in shown.items()],
+        "notice": pause_notice.notice(),
     }
     return render(request, "overview/page.html", context)
 

@@ -71,9 +71,20 @@ _LOOKS: Final = {
     "failed": ("bad", "circle-x", "failed run", "failed runs"),
     "unknown": ("bad", "octagon-alert", "outcome unknown", "outcomes unknown"),
     "stuck": ("bad", "octagon-alert", "run is stuck", "runs are stuck"),
+    "approval": ("wait", "user-check", "approval waits", "approvals wait"),
+    "schedule": ("bad", "calendar-clock", "schedule did not fire", "schedules did not fire"),
+    "webhook": ("bad", "webhook", "webhook fails", "webhooks fail"),
     "workers": ("wait", "hourglass", "", ""),
     "provider": ("retry", "triangle-alert", "", ""),
     "documents": ("wait", "file-text", "document could not be read", "documents could not be read"),
+}
+
+
+# Troubles that are no runs: the page of one, and the list.
+_PAGES: Final = {
+    "approval": ("approval", "approvals"),
+    "schedule": ("schedule", "schedules"),
+    "webhook": ("webhook", "webhooks"),
 }
 
 
@@ -81,6 +92,9 @@ def _address(trouble: Trouble, range_key: str) -> str:
     """Lead to the one thing where there is one, else to the list of just these."""
     if trouble.kind == "documents":
         return reverse("corpus", args=[trouble.ref]) + "?state=failed"
+    if trouble.kind in _PAGES:
+        one, many = _PAGES[trouble.kind]
+        return reverse(one, args=[trouble.ref]) if trouble.ref else reverse(many)
     if trouble.ref:
         step = "?" + urlencode({"step": trouble.step}) if trouble.step else ""
         return reverse("run", args=[trouble.ref]) + step

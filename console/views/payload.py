@@ -45,7 +45,7 @@ def block_of(run_id: str, key: bytes | memoryview | None) -> Block:
         text = json_text.indent_part(body[:_CUT].decode("ascii", "replace")) if cut else _pretty(body)
     except payloads.PayloadMissing:
         return Block(problem=run_page.MISSING)
-    except run_page.UNREADABLE:
+    except payloads.UNREADABLE:
         return Block(problem=run_page.DAMAGED)
     return Block(
         text=json_text.highlight(text),

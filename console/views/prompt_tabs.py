@@ -133,6 +133,7 @@ def _test(asked: Asked) -> dict[str, Any]:
 def _usage(asked: Asked) -> dict[str, Any]:
     newest = asked.numbers[:20]
     return {
+        "prompt_name": asked.name,
         "held": asked.held,
         "holders": prompts.holders(asked.name, limit=20),
         "uses": prompts.uses(asked.name, newest),

@@ -13,12 +13,13 @@ from django.utils import timezone
 from console.access import requires
 from console.forms import run_filter, run_view
 from console.forms.run_view import Asked
-from console.views import run_graph, run_summary, run_tabs, run_timeline, step
+from console.views import pause_notice, run_graph, run_summary, run_tabs, run_timeline, step
 from console.views.run_find import find
 from console.views.run_title import title_of
-from workflows import states
+from workflows import quarantine, runs, states
 from workflows.models import Call, Run
 from workflows.queries import run_list, run_page
+from workflows.queries.run_matching import RunFilter
 from workflows.queries.run_page import Standing, StepView
 from workflows.queries.step_rows import steps_of
 
@@ -32,6 +33,7 @@ TABS: Final = (
     ("graph", "Graph"),
     ("events", "Events"),
     ("documents", "Documents"),
+    ("memory", "Memory"),
     ("decisions", "Decisions"),
     ("io", "Input & output"),
     ("cost", "Cost"),
@@ -84,6 +86,7 @@ def _head(
         "run": run,
         "title": title_of(run),
         "active": run.state not in states.RUN_ENDED,
+        "has_signals": run.state not in states.RUN_ENDED and _takes_signals(run),
         "figures": run_summary.figures(run, steps, calls, now=now),
         "selected": chosen,
         "missing_step": bool(want.step) and not any(s.path == want.step for s in steps),
@@ -92,37 +95,59 @@ def _head(
         "want": want,
         "tabs": _tabs(run, steps, want),
         "snapshots": run.pins,
+        "taints": quarantine.tainted([run.id]).get(run.id, ()),
     }
+
+
+def _takes_signals(run: Run) -> bool:
+    """Say whether the definition waits for signals; a damaged release must not take the page with it."""
+    try:
+        return bool(runs.signals_of(run))
+    except LookupError:
+        return False
 
 
 def _attention(
     run: Run, steps: Sequence[StepView], standing: Standing, want: Asked, now: datetime
 ) -> dict[str, Any]:
     """Say how the run is shown, and what needs to be known or done first."""
-    alive_since = now - _WORKER_ALIVE
+    alive_since, active = now - _WORKER_ALIVE, run.state not in states.RUN_ENDED
+    held = run_page.held(run.id) if run.state == "paused" else None
     queue = None
     if run.state == "queued" or run_summary.nothing_moves(run, steps):
         queue = run_page.queue_of(run, alive_since=alive_since)
     stuck = run_summary.stuck_since(run, steps, standing, now=now) if queue and queue.workers else None
     return {
+        "notice": pause_notice.notice(workflow=run.workflow, environment=run.environment_id)
+        if active
+        else None,
         "shown_state": "stuck" if stuck else run_summary.shown_state(run, steps),
-        "alert": (told := run_summary.alert(run, steps, queue=queue, stuck=stuck, now=now)),
+        "alert": (told := run_summary.alert(run, steps, queue=queue, stuck=stuck, held=held, now=now)),
         "alert_address": want.address(step=told.step, attempt=None, tab=None) if told else "",
         "primary": run_summary.primary_action(run, steps),
     }
 
 
 def _list(run: Run, want: Asked, now: datetime) -> dict[str, Any]:
-    """Say which list somebody came from, and which runs stand beside this one in it."""
-    query = run_filter.parse(QueryDict(want.origin.lstrip("?")))
-    newer, older = run_list.neighbours(query.filter(now), run) if want.origin else (None, None)
-    return {"origin": want.origin.lstrip("?"), "newer": newer, "older": older}
+    """Say which list somebody came from, and which runs stand beside this one in it.
+
+    The list without any filter adds nothing to the addresses of its runs: its neighbours are those of all runs.
+    """
+    origin = want.origin.lstrip("?")
+    chosen = run_filter.parse(QueryDict(origin)).filter(now) if origin else RunFilter()
+    newer, older = run_list.neighbours(chosen, run)
+    return {"origin": origin, "newer": newer, "older": older}
 
 
 def _tabs(run: Run, steps: Sequence[StepView], want: Asked) -> list[dict[str, Any]]:
     searches = sum(step.kind == "retrieve" and step.state == "succeeded" for step in steps)
     decisions = sum(step.kind == "branch" and step.started_at is not None for step in steps)
-    counts = {"events": run_page.counts_of(run.id)["events"], "documents": searches, "decisions": decisions}
+    counts = {
+        "events": run_page.counts_of(run.id)["events"],
+        "documents": searches,
+        "memory": sum(step.kind == "memory" and step.state == "succeeded" for step in steps),
+        "decisions": decisions,
+    }
     return [
         {
             "label": label,
@@ -144,6 +169,8 @@ def _tab(
         return run_tabs.events_tab(run, want)
     if want.tab == "documents":
         return run_tabs.documents_tab(steps, want)
+    if want.tab == "memory":
+        return run_tabs.memory_tab(run, steps)
     if want.tab == "decisions":
         return run_tabs.decisions_tab(run, steps)
     if want.tab == "io":

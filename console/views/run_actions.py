@@ -1,7 +1,8 @@
-"""What a person may do to a run: cancel it, retry it, settle a step. Each asks first and shows its reach."""
+"""What a person may do to a run: cancel, retry, pause, resume, signal, settle a step. Each asks first."""
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from django.contrib import messages
@@ -18,7 +19,7 @@ from console.views.run_title import title_of
 from workflows import recovery, runs, states
 from workflows.errors import WorkflowError
 from workflows.models import Run
-from workflows.queries import run_page
+from workflows.queries import run_page, workflow_page
 
 
 @requires("runs.cancel")
@@ -38,16 +39,25 @@ def cancel(request: HttpRequest, run_id: str) -> HttpResponse:
 
 @requires("runs.retry")
 def retry(request: HttpRequest, run_id: str) -> HttpResponse:
-    """Ask, then let the run go on from its failed steps."""
+    """Ask, then let the run go on: from its failed steps, or again from the step that is named."""
     run = find(run_id)
+    asked = request.POST if request.method == "POST" else request.GET
+    from_step = asked.get("step") or None
     if request.method != "POST":
-        return _ask(request, run, "run/_retry.html", _reach_of_retry(run))
+        return _ask(request, run, "run/_retry.html", _reach_of_retry(run, from_step))
+    release = request.POST.get("release", "")
     try:
-        recovery.retry(run.id, actor=actor_of(request), reason=_reason(request))
-    except WorkflowError as problem:
-        return _ask(
-            request, run, "run/_retry.html", {**_reach_of_retry(run), "problem": problem.message}, 409
+        recovery.retry(
+            run.id,
+            actor=actor_of(request),
+            reason=_reason(request),
+            from_step=from_step,
+            release=int(release) if release.isdigit() and len(release) < 10 else None,
+            repeat_effects=request.POST.getlist("repeat"),
         )
+    except WorkflowError as problem:
+        reach = {**_reach_of_retry(run, from_step), "problem": problem.message}
+        return _ask(request, run, "run/_retry.html", reach, 409)
     return _done(request, run, "The run goes on.")
 
 
@@ -58,7 +68,7 @@ def resolve(request: HttpRequest, run_id: str) -> HttpResponse:
     asked = request.POST if request.method == "POST" else request.GET
     form = resolve_form.read(asked)
     if request.method != "POST":
-        return _ask(request, run, "run/_resolve.html", {"form": form})
+        return _ask(request, run, "run/_resolve.html", {"form": form, "failed": run.state == "failed"})
     if not form.problems:
         try:
             recovery.resolve(
@@ -73,6 +83,52 @@ def resolve(request: HttpRequest, run_id: str) -> HttpResponse:
             return _ask(request, run, "run/_resolve.html", {"form": form, "problem": problem.message}, 409)
         return _done(request, run, f"{form.step} is settled.")
     return _ask(request, run, "run/_resolve.html", {"form": form}, 409)
+
+
+@requires("runs.pause")
+def pause(request: HttpRequest, run_id: str) -> HttpResponse:
+    """Ask, then hold the run."""
+    run = find(run_id)
+    reach = {"running": [step.path for step in run_page.steps_of(run.id) if step.state == "running"]}
+    if request.method != "POST":
+        return _ask(request, run, "run/_pause.html", reach)
+    try:
+        runs.pause(run.id, actor=actor_of(request), reason=_reason(request))
+    except WorkflowError as problem:
+        return _ask(request, run, "run/_pause.html", {**reach, "problem": problem.message}, 409)
+    return _done(request, run, "The run is paused.")
+
+
+@requires("runs.pause")
+def resume(request: HttpRequest, run_id: str) -> HttpResponse:
+    """Ask, then lead a paused run on."""
+    run = find(run_id)
+    if request.method != "POST":
+        return _ask(request, run, "run/_resume.html", {})
+    try:
+        runs.resume(run.id, actor=actor_of(request), reason=_reason(request))
+    except WorkflowError as problem:
+        return _ask(request, run, "run/_resume.html", {"problem": problem.message}, 409)
+    return _done(request, run, "The run goes on.")
+
+
+@requires("runs.signal")
+def signal(request: HttpRequest, run_id: str) -> HttpResponse:
+    """Ask which signal and what it carries, then send it."""
+    run = find(run_id)
+    given = {key: request.POST.get(key, "") for key in ("name", "payload")}
+    asked: dict[str, Any] = {"names": runs.signals_of(run), **given}
+    if request.method != "POST":
+        return _ask(request, run, "run/_signal.html", asked)
+    try:
+        payload = json.loads(given["payload"]) if given["payload"].strip() else None
+    except (ValueError, RecursionError) as problem:
+        return _ask(request, run, "run/_signal.html", {**asked, "problem": f"Not JSON: {problem}"}, 422)
+    try:
+        runs.signal(run.id, given["name"], payload, actor=actor_of(request))
+    except WorkflowError as problem:
+        return _ask(request, run, "run/_signal.html", {**asked, "problem": problem.message}, 409)
+    return _done(request, run, "The signal is sent.")
 
 
 def _reason(request: HttpRequest) -> str:
@@ -91,14 +147,23 @@ def _reach_of_cancel(run: Run) -> dict[str, Any]:
     }
 
 
-def _reach_of_retry(run: Run) -> dict[str, Any]:
-    """Say which steps run again and which results are kept."""
-    steps = run_page.steps_of(run.id)
-    failed = [step.path for step in steps if step.state == "failed"]
+def _reach_of_retry(run: Run, from_step: str | None) -> dict[str, Any]:
+    """Say which steps run again, which results are kept, and which effects happen."""
+    shared: dict[str, Any] = {"from_step": from_step, "releases": workflow_page.releases(run.workflow)[:20]}
+    try:
+        found = recovery.preview(run.id, from_step=from_step)
+    except (WorkflowError, LookupError):  # it is told when it is tried
+        return {**shared, "failed": [], "more_failed": 0, "kept": "finished steps"}
     return {
-        "failed": failed[:8],
-        "more_failed": max(len(failed) - 8, 0),
-        "kept": formats.plural(sum(step.state in states.STEP_DONE for step in steps), "finished step"),
+        **shared,
+        "failed": found.again[:8],
+        "more_failed": max(len(found.again) - 8, 0),
+        "kept": formats.plural(found.kept, "finished step"),
+        "kept_one": found.kept == 1,
+        "kept_s": "s" if found.kept == 1 else "",
+        "cost": found.cost_usd,
+        "again_effects": [each for each in found.effects if each.happens == "again"],
+        "once_effects": [each for each in found.effects if each.happens == "kept"],
     }
 
 

@@ -14,6 +14,7 @@ from console.drawing.looks import state_look
 from console.views import run_summary
 from console.views.run_find import find
 from console.views.run_title import title_of
+from workflows import payloads
 from workflows.queries import run_page, run_record
 from workflows.queries.step_rows import StepView, steps_of
 
@@ -26,7 +27,7 @@ def markdown(request: HttpRequest, run_id: str) -> HttpResponse:
     shown = [step for at, step in enumerate(steps) if at < run_markdown.STEPS or _went_wrong(step)]
     shown = shown[: 2 * run_markdown.STEPS]
     keys = [run.input_hash, run.output_hash, *(key for s in shown for key in (s.input_hash, s.output_hash))]
-    values = run_record.values_of(keys)
+    values = payloads.kept(key for key in keys if key is not None)
     lasted = (run.ended_at - run.created_at).total_seconds() if run.ended_at else None
     head = {
         "Run": run.id,

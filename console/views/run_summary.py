@@ -11,7 +11,7 @@ from console import formats
 from workflows import states
 from workflows.models import Call, Run
 from workflows.queries.run_list import CONTAINERS
-from workflows.queries.run_page import Queue, Standing, StepView
+from workflows.queries.run_page import Held, Queue, Standing, StepView
 
 _STUCK_AFTER = timedelta(seconds=120)  # well beyond what the clock needs to ring again
 _REPEATABLE = frozenset({*CONTAINERS, "prompt", "retrieve", "set"})
@@ -37,6 +37,7 @@ class Alert:
     headline: str
     detail: str
     step: str = ""
+    since: datetime | None = None  # shown before the detail, and counted on
 
 
 def figures(run: Run, steps: Sequence[StepView], calls: Sequence[Call], *, now: datetime) -> list[Figure]:
@@ -100,6 +101,10 @@ def primary_action(run: Run, steps: Sequence[StepView]) -> Action:
         return Action(
             f"Settle {unknown.step_id}…", "user-check", "run-resolve", "runs.resolve", step=unknown.path
         )
+    if run.state == "paused":
+        return Action("Resume…", "play", "run-resume", "runs.pause")
+    if any(step.kind == "approval" and step.state == "waiting" for step in steps):
+        return Action("Decide…", "user-check", "run-approval", "runs.view", plain=True)
     if run.state in {"failed", "cancelled"}:
         failed = [step for step in steps if step.state == "failed" and step.kind not in CONTAINERS]
         label = f"Retry {failed[0].step_id}" if len(failed) == 1 else "Retry"
@@ -120,8 +125,8 @@ def shown_state(run: Run, steps: Sequence[StepView]) -> str:
 
 
 def nothing_moves(run: Run, steps: Sequence[StepView]) -> bool:
-    """Say whether an open run has nothing that runs, waits for a time, or waits for a person."""
-    if run.state in states.RUN_ENDED or run.stopping:
+    """Say whether an open run has nothing that runs or waits, and neither a pause nor its place explains it."""
+    if run.state in states.RUN_ENDED or run.state == "paused" or run.stopping or not run.admitted:
         return False
     leaves = [step for step in steps if step.kind not in CONTAINERS]
     return not any(step.state in {"running", "waiting", "unknown"} for step in leaves)
@@ -140,6 +145,7 @@ def alert(
     *,
     queue: Queue | None,
     stuck: datetime | None,
+    held: Held | None,
     now: datetime,
 ) -> Alert | None:
     """Say what needs to be known first, or nothing."""
@@ -148,6 +154,8 @@ def alert(
         return _unknown(unknown)
     if run.state == "failed":
         return _failed(run, steps)
+    if held:
+        return _held(held)
     if run.stopping:
         return Alert(
             tone="wait",
@@ -165,6 +173,16 @@ def alert(
     if stuck:
         return _stuck(stuck, now)
     return _queued(queue) if queue and run.state == "queued" else None
+
+
+def _held(held: Held) -> Alert:
+    return Alert(
+        tone="wait",
+        icon="circle-pause",
+        headline=f"{held.by} paused this run",
+        since=held.at,
+        detail=f"{_sentence(held.reason)} Nothing new starts in it until somebody resumes it.".strip(),
+    )
 
 
 def _stuck(since: datetime, now: datetime) -> Alert:

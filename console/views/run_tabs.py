@@ -1,4 +1,4 @@
-"""The tabs of a run's page beside its timeline: events, documents, decisions, input and output, cost."""
+"""The tabs of a run's page beside its timeline: events, documents, memory, decisions, input and output, cost."""
 
 from __future__ import annotations
 
@@ -6,11 +6,15 @@ from collections import defaultdict
 from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any, Final
+from urllib.parse import urlencode
+
+from django.urls import reverse
 
 from console.drawing import events
 from console.forms.run_view import Asked
 from console.views import step
 from console.views.payload import block_of
+from workflows import remembering
 from workflows.models import Call, Run
 from workflows.queries import run_page
 from workflows.queries.run_page import StepView
@@ -18,6 +22,7 @@ from workflows.queries.run_page import StepView
 EVENTS: Final = 200  # on a page
 _SEARCHES: Final = 50
 _DECISIONS: Final = 500
+_REMEMBERED: Final = 100
 
 
 def events_tab(run: Run, want: Asked) -> dict[str, Any]:
@@ -56,6 +61,33 @@ def documents_tab(steps: Sequence[StepView], want: Asked) -> dict[str, Any]:
         if low
         else "",
         "later": want.address(after=str(high)) if high < len(ran) else "",
+    }
+
+
+def memory_tab(run: Run, steps: Sequence[StepView]) -> dict[str, Any]:
+    """Collect what was read and written of memory, at which version."""
+    ran = [each for each in steps if each.kind == "memory" and each.state == "succeeded"]
+    return {
+        "remembered": [_remembered(run, each) for each in ran[:_REMEMBERED]],
+        "more_remembered": max(len(ran) - _REMEMBERED, 0),
+    }
+
+
+def _remembered(run: Run, step: StepView) -> dict[str, Any]:
+    asked, gave = (run_page.value_of(key).value for key in (step.input_hash, step.output_hash))
+    asked = asked if isinstance(asked, dict) else {}
+    gave = gave if isinstance(gave, dict) else {}
+    scope, key = str(asked.get("scope", "")), str(asked.get("key", ""))
+    full = remembering.scope_of(scope, workflow=run.workflow, session=run.session) or scope
+    where = {"environment": run.environment_id, "scope": full, "key": key}
+    return {
+        "step": step,
+        "operation": asked.get("operation", ""),
+        "scope": full,
+        "key": key,
+        "version": gave.get("version"),
+        "address": f"{reverse('memory-key')}?{urlencode(where)}",
+        "value": block_of(run.id, step.output_hash),
     }
 
 

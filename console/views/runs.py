@@ -15,7 +15,7 @@ from console.access import requires
 from console.forms import moments, run_chips, run_columns, run_filter, run_terms
 from console.forms.run_filter import RunQuery
 from console.models import SavedView, User
-from console.views import run_figures
+from console.views import pause_notice, run_figures
 from workflows.queries import run_list, run_totals
 from workflows.queries.run_list import RunFilter, RunsPage
 
@@ -148,6 +148,7 @@ def _controls(request: HttpRequest, query: RunQuery) -> dict[str, Any]:
     environments = run_list.environment_names()
     state = query.values.get("state", "")
     return {
+        "notice": pause_notice.notice(),
         "workflows": run_list.workflow_names(),
         "environments": environments if len(environments) > 1 or query.values.get("environment") else [],
         "releases": run_list.release_numbers(query.values.get("workflow", "")),

@@ -45,11 +45,15 @@ _PAGES: Final = (
     ("Appearance", "palette", "settings-appearance", "console.use"),
     ("Members", "users", "members", "members.manage"),
     ("API tokens", "key-round", "tokens", "tokens.manage"),
+    ("Webhooks", "webhook", "webhooks", "definitions.view"),
     ("Keyboard shortcuts", "keyboard", "shortcuts", "console.use"),
     ("API reference", "braces", "api-docs", "console.use"),
     ("Style page", "palette", "style", "console.style"),
 )
 _ACTIONS: Final = (
+    ("Apply YAML or JSON files", "upload", "apply", "", "definitions.apply"),
+    ("New workflow", "plus", "workflow-new", "", "definitions.apply"),
+    ("Pause new work", "circle-pause", "queue-pause", "", "pauses.manage"),
     ("Create API token", "plus", "tokens", "#new-token", "tokens.manage"),
     ("Add member", "plus", "members", "#new-member", "members.manage"),
     ("Change password", "key-round", "own-password", "", "console.use"),
@@ -87,6 +91,8 @@ def _sections(request: HttpRequest, text: str) -> list[Section]:
         Section("Workflows", _links(named.workflows, "workflow", "workflow")),
         Section("Prompts", _links(named.prompts, "prompt", "file-text")),
         Section("Corpora", _links(named.corpora, "corpus", "database")),
+        Section("Schedules", _links(named.schedules, "schedule", "calendar-clock")),
+        Section("Webhooks", _links(named.webhooks, "webhook", "webhook")),
         Section("Do", (*_matching(actions, text), *starts)),
     ]
     # An id is a run and nothing else: what was pasted comes first.

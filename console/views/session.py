@@ -13,7 +13,7 @@ from django.http.response import HttpResponseBase
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_POST
 
-from console import access, preferences
+from console import access, preferences, sign_ins
 from console.forms.sign_in import SignInForm
 from console.views import interrupted
 
@@ -46,7 +46,9 @@ class SignIn(LoginView):
         """Let them in, and give back the form that was interrupted."""
         carried_text = self.request.POST.get("carried", "")
         answer: HttpResponse = super().form_valid(form)
-        name = form.get_user().get_username()
+        person = form.get_user()
+        sign_ins.succeeded(self.request, person)
+        name = person.get_username()
         if self._in_place:
             answer = HttpResponse(status=204)
         elif carried := interrupted.unpack(carried_text, person=name):
@@ -63,6 +65,13 @@ class SignIn(LoginView):
             samesite="Lax",
             secure=self.request.is_secure(),
         )
+        return answer
+
+    def form_invalid(self, form: AuthenticationForm) -> HttpResponse:
+        """Say what is wrong, and write down that it was tried; an empty field is no try."""
+        if form.cleaned_data.get("username") and form.cleaned_data.get("password"):
+            sign_ins.failed(self.request, form.cleaned_data["username"])
+        answer: HttpResponse = super().form_invalid(form)
         return answer
 
     @property

@@ -17,7 +17,10 @@ _TABS: Final = (
     ("appearance", "Appearance", "settings-appearance", "console.use"),
     ("members", "Members", "members", "members.manage"),
     ("tokens", "API tokens", "tokens", "tokens.manage"),
+    ("webhooks", "Webhooks", "webhooks", "definitions.view"),
 )
+# Pages that have no tab of their own.
+_BELOW: Final = {"account": ("password",), "webhooks": ("webhook", "delivery")}
 
 
 def person_of(request: HttpRequest) -> User:
@@ -32,7 +35,7 @@ def show(request: HttpRequest, page: str, context: dict[str, Any], *, status: in
         {
             "label": label,
             "href": reverse(route),
-            "current": key == page or (key, page) == ("account", "password"),
+            "current": key == page or page in _BELOW.get(key, ()),
         }
         for key, label, route, permission in _TABS
         if access.may(role, permission)

@@ -6,11 +6,13 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
+from urllib.parse import urlencode
 
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.urls import reverse
 
+from console import formats
 from console.access import requires
 from console.actors import actor_of
 from console.forms import schema_form
@@ -41,20 +43,58 @@ class Extras:
         return tuple(dict.fromkeys(part for part in parts if part))
 
 
+@dataclass(frozen=True)
+class Place:
+    """The environment and its release, the environments that can be chosen, and the run that fills the form."""
+
+    environment: str
+    release: Release
+    environments: tuple[str, ...]
+    like: str = ""
+
+    @property
+    def links(self) -> list[dict[str, str | bool]]:
+        """The same form in each environment; nothing where there is no choice."""
+        if len(self.environments) < 2:
+            return []
+        return [
+            {
+                "name": each,
+                "current": each == self.environment,
+                "href": "?" + urlencode({"environment": each} | ({"like": self.like} if self.like else {})),
+            }
+            for each in self.environments
+        ]
+
+
 @requires("runs.start")
 def form(request: HttpRequest, name: str) -> HttpResponse:
     """Show the form, or start a run from what was sent."""
-    release = definitions.deployed(name)
-    if release is None:
-        raise Http404(f"Workflow {name} has no release to run.")
-    schema = definitions.input_schema(release)
+    chosen = _place(request, name)
+    schema = definitions.input_schema(chosen.release)
     if request.method == "POST":
-        return _start(request, release, schema)
+        return _start(request, chosen, schema)
     asked = schema_form.fields(schema)
-    like = request.GET.get("like", "")
-    if like:
-        asked = schema_form.prefilled(asked, _input_of(release.workflow, like))
-    return _show(request, release, asked, extras=Extras(), key=uuid.uuid4().hex)
+    if chosen.like:
+        asked = schema_form.prefilled(asked, _input_of(chosen.release.workflow, chosen.like))
+    return _show(request, chosen, asked, extras=Extras(), key=uuid.uuid4().hex)
+
+
+def _place(request: HttpRequest, name: str) -> Place:
+    """Return where the run is to be started: as asked, else in production, else where the workflow is deployed.
+
+    Raises: Http404 where it is not.
+    """
+    releases = definitions.deployments(name)
+    if not releases:
+        raise Http404(f"Workflow {formats.printable(name)[:80]} has no release to run.")
+    sent, asked = request.POST.get("environment"), request.GET.get("environment", "")
+    if sent and sent not in releases:
+        raise Http404(
+            f"Workflow {name} has no release in the environment {formats.printable(sent)[:80]} any more."
+        )
+    environment = sent or (asked if asked in releases else next(iter(releases)))
+    return Place(environment, releases[environment], tuple(releases), request.GET.get("like", ""))
 
 
 @requires("runs.start")
@@ -63,7 +103,9 @@ def again(request: HttpRequest, run_id: str) -> HttpResponse:
     run = Run.objects.filter(id=run_id.replace("\0", "")).first()
     if run is None:
         raise Http404("There is no such run.")
-    return HttpResponseRedirect(reverse("start", args=[run.workflow]) + f"?like={run.id}")
+    elsewhere = {} if run.environment_id == definitions.ENVIRONMENT else {"environment": run.environment_id}
+    query = urlencode({**elsewhere, "like": run.id})
+    return HttpResponseRedirect(f"{reverse('start', args=[run.workflow])}?{query}")
 
 
 def _input_of(workflow: str, run_id: str) -> Any:
@@ -71,7 +113,7 @@ def _input_of(workflow: str, run_id: str) -> Any:
     return run_page.value_of(run.input_hash).value if run else None
 
 
-def _start(request: HttpRequest, release: Release, schema: Mapping[str, Any]) -> HttpResponse:
+def _start(request: HttpRequest, chosen: Place, schema: Mapping[str, Any]) -> HttpResponse:
     asked = schema_form.fields(schema)
     posted = {key: value for key, value in request.POST.items() if isinstance(value, str)}
     extras, key = _extras(posted), posted.get("key", "")[:64]
@@ -82,7 +124,8 @@ def _start(request: HttpRequest, release: Release, schema: Mapping[str, Any]) ->
         overall = [f"At most {_TAGS} tags can be given; these are {len(extras.tag_list)}."]
     if not errors and not overall:
         order = runs.Order(
-            workflow=release.workflow,
+            workflow=chosen.release.workflow,
+            environment=chosen.environment,
             input=typed.value,
             title=extras.title,
             priority=extras.priority,
@@ -99,7 +142,7 @@ def _start(request: HttpRequest, release: Release, schema: Mapping[str, Any]) ->
             return HttpResponseRedirect(reverse("run", args=[started.run.pk]))
     shown = schema_form.again(asked, posted, errors)
     # A refused request does not use its key up; a changed one needs another.
-    return _show(request, release, shown, extras=extras, key=uuid.uuid4().hex, overall=overall, status=422)
+    return _show(request, chosen, shown, extras=extras, key=uuid.uuid4().hex, overall=overall, status=422)
 
 
 def _extras(posted: Mapping[str, str]) -> Extras:
@@ -113,7 +156,7 @@ def _extras(posted: Mapping[str, str]) -> Extras:
 
 def _show(
     request: HttpRequest,
-    release: Release,
+    chosen: Place,
     shown: tuple[Field, ...],
     *,
     extras: Extras,
@@ -121,8 +164,10 @@ def _show(
     overall: list[str] | None = None,
     status: int = 200,
 ) -> HttpResponse:
+    release = chosen.release
     context = {
         "release": release,
+        "place": chosen,
         "fields": shown,
         "title": extras.title,
         "extras": extras,

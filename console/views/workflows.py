@@ -19,9 +19,17 @@ from console import formats
 from console.access import requires
 from console.drawing import graph_model, looks, sparkline
 from console.drawing.graph_model import kind_of
-from console.views import workflow_graph
+from console.views import pause_notice, workflow_graph
 from workflows.models import Definition, DefinitionVersion
-from workflows.queries import definitions, overview, run_list, run_page, workflow_list, workflow_page
+from workflows.queries import (
+    definitions,
+    overview,
+    run_list,
+    run_page,
+    schedules,
+    workflow_list,
+    workflow_page,
+)
 from workflows.queries.workflow_list import WorkflowRow
 from workflows.queries.workflow_page import StepFigures
 from workflows.spec import writing
@@ -116,6 +124,7 @@ def detail(request: HttpRequest, name: str) -> HttpResponse:
     """Show a workflow at one of its versions, in one of its tabs."""
     definition, shown, want = _open(request, name)
     context = {**_head(definition, shown, want), **_tab(definition, shown, want)}
+    context["notice"] = pause_notice.notice(workflow=definition.name)
     return render(request, "workflows/page.html", context)
 
 
@@ -175,6 +184,7 @@ def _head(definition: Definition, shown: DefinitionVersion, want: Asked) -> dict
         "success": workflow_graph.share(found.success if found else None),
         "deployed": deployed,
         "startable": bool(deployed),
+        "schedules": schedules.of_workflow(definition.name),
         "ranges": [
             {
                 "label": key,

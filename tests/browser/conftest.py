@@ -12,12 +12,12 @@ from typing import Any
 import pytest
 from django.conf import settings
 from django.core.cache import cache
-from django.db import connection
+from django.db import DatabaseError, connection
 from django.test import Client
 from playwright.sync_api import BrowserContext, ConsoleMessage, Page, Request
 
 from console.models import Role
-from tests import factories
+from tests import factories, namespaces
 from tests.browser.server import serve
 
 # Playwright runs an event loop in the test's thread, where Django would refuse the database.
@@ -65,6 +65,13 @@ def served(django_db_setup: None) -> Iterator[str]:
     """The address of the ASGI server, in this process, on a free port. It ends before its database goes."""
     with serve() as address:
         yield address
+
+
+@pytest.fixture(autouse=True)
+def _network_stays() -> Iterator[None]:
+    """Chromium gives up what it loads when a network of this machine comes or goes: tests elsewhere make some."""
+    with namespaces.unchanged():
+        yield
 
 
 @pytest.fixture
@@ -128,7 +135,12 @@ def pytest_runtest_makereport(
     """Tell with a failure what the server did at that moment: a time-out alone does not say who was slow."""
     report = yield
     if call.when == "call" and report.failed:
-        report.sections.append(("statements in the database", _statements()))
+        try:
+            report.sections.append(("statements in the database", _statements()))
+        except DatabaseError as error:
+            # A time-out in the middle of a statement broke the connection: the next test gets another.
+            report.sections.append(("statements in the database", f"not known: {error}"))
+            connection.close()
         report.sections.append(("threads of the server", _threads()))
     return report
 

@@ -4,15 +4,30 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from django.db import transaction
 from django.utils import timezone
 
 from console.api import tokens
 from console.models import User
-from retrieval import drafts
-from tests import example_bulk, example_prompts, example_runs, example_workflows, factories
+from retrieval import documents, drafts
+from tests import (
+    example_approvals,
+    example_bulk,
+    example_prompts,
+    example_replays,
+    example_runs,
+    example_schedules,
+    example_webhooks,
+    example_workflows,
+    factories,
+)
 from tests.db.retrieval import fixtures
-from workflows import audit
+from workflows import audit, memory, pauses, quarantine, remembering, runs
 from workflows.actor import Actor
+from workflows.failures import grouping, groups
+from workflows.models import ErrorGroup, Lineage, Run
+from workflows.quarantine import Ask
+from workflows.remembering import Writer
 
 SIZES = {"desktop": (1440, 900), "phone": (390, 844)}
 PAGES = {
@@ -40,8 +55,16 @@ PAGES = {
     "run, queued": "/runs/r_0000000000006/",
     "run, attempt": "/runs/r_0000000000001/?step=answer&attempt=1",
     "run, large input": "/runs/r_0000000000007/?tab=io",
+    "run, paused": "/runs/r_0000000000009/",
     "run, long": "/runs/r_0000000000008/",
     "run, cost": "/runs/r_0000000000001/?tab=cost",
+    "run, replayed": f"/runs/{example_replays.PARENT}/replay/",
+    "run, as of an event": f"/runs/{example_replays.PARENT}/replay/?event=1",
+    "run, fork": f"/runs/{example_replays.PARENT}/fork/?step=answer",
+    "runs, compared": f"/runs/compare/?a={example_replays.PARENT}&b={example_replays.FORK}&step=answer",
+    "runs, what to compare": f"/runs/compare/?a={example_replays.PARENT}",
+    "run, retry from a step": f"/runs/{example_replays.FAILED}/retry/?step=answer",
+    "run, failed and real": f"/runs/{example_replays.FAILED}/",
     "cancel": "/runs/r_0000000000003/cancel/",
     "retry": "/runs/r_0000000000002/retry/",
     "settle": "/runs/r_0000000000004/resolve/?step=notify",
@@ -51,6 +74,11 @@ PAGES = {
     "bulk, running": "/runs/bulk/b_0000000000001/",
     "bulk, stopped": "/runs/bulk/b_0000000000002/",
     "bulk, refused": "/runs/bulk/b_0000000000002/?outcome=refused",
+    "bulk, preview of forks": "/runs/bulk/new/?bulk=fork&pick=r_0000000000001&pick=r_0000000000002",
+    "bulk, forks": "/runs/bulk/b_0000000000003/",
+    "recovery": "/recovery/",
+    "recovery, resolved": "/recovery/?tab=resolved",
+    "error group": "/recovery/errors/7001/",
     "workflows": "/workflows/",
     "workflow": "/workflows/claims/",
     "workflow, step": "/workflows/claims/?step=assess",
@@ -61,7 +89,27 @@ PAGES = {
     "workflow, two versions": "/workflows/claims/diff/1/2/",
     "workflow, edit": "/workflows/claims/edit/",
     "workflow, problems": "/workflows/docs-assistant/edit/",
-    "workflow, new": "/workflows/new/",
+    "workflow, new": "/workflows/_new/",
+    "approvals": "/approvals/",
+    "approvals, decided": "/approvals/?show=closed",
+    "approval": "/approvals/1/",
+    "approval, decided": "/approvals/4/",
+    "run, waiting for a person": "/runs/r_0000000000940/",
+    "queue": "/queue/",
+    "queue, pause": "/queue/pause/",
+    "lineage": "/lineage/",
+    "lineage, of a prompt": "/lineage/?kind=prompt&name=leave-answer@1",
+    "lineage, of a quarantined document": "/lineage/?kind=document&name=handbook/topics/travel.md",
+    "lineage, of a provider": "/lineage/?kind=provider&name=example&since=7d",
+    "lineage, never used": "/lineage/?kind=snapshot&name=handbook@2",
+    "memory": "/memory/",
+    "memory, key": "/memory/key/?environment=production&scope=session%3Aada&key=history",
+    "memory, forget": "/memory/key/change/?environment=production&scope=session%3Aada&key=history",
+    "schedules": "/schedules/",
+    "schedule": "/schedules/nightly-digest/",
+    "schedule, paused": "/schedules/month-end/",
+    "schedule, cannot start": "/schedules/support-sweep/",
+    "schedule, fire": "/schedules/hourly-triage/fire/",
     "apply": "/apply/",
     "run, graph": "/runs/r_0000000000002/?tab=graph",
     "run, graph of a map": "/runs/r_0000000000005/?tab=graph",
@@ -97,6 +145,11 @@ PAGES = {
     "shortcuts": "/shortcuts/",
     "members": "/settings/members/",
     "tokens": "/settings/tokens/",
+    "webhooks": "/settings/webhooks/",
+    "webhook, failing": "/settings/webhooks/data-lake/",
+    "webhook, switched off": "/settings/webhooks/old-chat/",
+    "webhook, switch off": "/settings/webhooks/on-call/off/",
+    "webhook, delivery": "/settings/webhooks/data-lake/deliveries/4711/",
     "style": "/style/",
 }
 
@@ -126,6 +179,7 @@ def people() -> None:
 
 def fill() -> None:
     """Fill the database with what the pages show."""
+    example_replays.fill()
     example_workflows.documents()
     example_workflows.runs()
     example_prompts.documents()
@@ -141,9 +195,54 @@ def fill() -> None:
     factories.run("queued", number=6, ago_s=12)
     factories.run(number=7, asked={"question": "What is in this scan?", "notes": ["long"] * 20000})
     example_runs.map_run(400, failed=[17, 320], number=8)
+    example_approvals.fill()
+    _memory()
     example_bulk.fill()
+    example_bulk.forks(run=example_replays.PARENT, made=example_replays.FORK)
+    _failures()
+    example_schedules.fill()
+    example_webhooks.fill()
     people()
     _corpora()
+    _pauses()
+
+
+def _failures() -> None:
+    """Failures in groups: one of them has somebody, one is done with."""
+    grouping.settle()
+    found = list(ErrorGroup.objects.order_by("pk"))
+    with transaction.atomic():  # its number is the same in every database
+        Run.objects.filter(error_group=found[0]).update(error_group=7001)
+        found[0].sightings.update(group=7001)
+        ErrorGroup.objects.filter(pk=found[0].pk).update(id=7001)
+    osei = Actor(kind="user", name="d.osei")
+    asked = groups.Change(assigned_to="d.osei", note="The provider says it is mended by noon.")
+    groups.change(7001, asked, actor=osei)
+    groups.change(found[-1].pk, groups.Change(state="resolved"), actor=osei)
+
+
+def _memory() -> None:
+    """What is remembered of a customer, of a workflow and of all; one key was forgotten."""
+    history = memory.place("production", "session:ada", "history")
+    writer = Writer(actor="run r_0000000000001")
+    for text in ("Where is my order?", "It came broken.", "Thank you!"):
+        said = {"role": "user", "content": text}
+        remembering.change(history, "append", said, by=writer, expected=None)
+    marta = Actor(kind="user", name="marta.ferri")
+    memory.put(memory.place("production", "global", "tone"), "Be kind and brief.", expected=None, actor=marta)
+    old = memory.place("production", "workflow:claims", "m.weber@example.com")
+    memory.put(old, {"claims": 3}, expected=None, actor=marta)
+    memory.forget(old, actor=marta, reason="She asked for it.")
+
+
+def _pauses() -> None:
+    """A workflow that is held up, and a run that somebody holds."""
+    osei = Actor(kind="user", name="d.osei")
+    example_runs.running_run(number=9)
+    runs.pause("r_0000000000009", actor=osei, reason="Wait for the new price list.")
+    pauses.add(
+        environment=None, workflow="question-digest", actor=osei, reason="The digests name the wrong day."
+    )
 
 
 def _corpora() -> None:
@@ -156,6 +255,23 @@ def _corpora() -> None:
     draft = drafts.open_draft("handbook", actor="test")
     fixtures.put(draft, "scan.md", "")
     drafts.abandon(draft)
+    _used_and_quarantined()
+
+
+def _used_and_quarantined() -> None:
+    """Runs that were given a document, and wrote and called on; then it is taken out of use."""
+    (version,) = documents.version_ids("handbook", "topics/travel.md")
+    for run in Run.objects.filter(pk__in=["r_0000000000001", "r_0000000000002", example_replays.PARENT]):
+        for step in run.steps.order_by("pk")[:2]:
+            Lineage.objects.create(run=run, step_run=step, kind="document", ref=f"handbook/{version}")
+        Lineage.objects.create(run=run, step_run=step, kind="tool", ref="send-letter@2")
+    at = memory.place("production", "workflow:claims", "days-of-leave")
+    by = Writer(actor="run", run="r_0000000000002", path="assess", epoch=1)
+    remembering.change(at, "write", 30, by=by, expected=None)
+    ask = Ask(
+        kind="document", ref="handbook/topics/travel.md", reason="It still allows flights in business class."
+    )
+    quarantine.impose(ask, actor=Actor(kind="user", name="marta.ferri"))
 
 
 _TOPICS = ("travel", "expenses", "parental-leave", "hardware", "security", "on-call", "holidays")

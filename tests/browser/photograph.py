@@ -79,7 +79,7 @@ def _take(browser: Browser, url: str, file: Path, *, size: str, scheme: str, coo
         reduced_motion="reduce",
         timezone_id="UTC",
     )
-    context.add_cookies([{**cookie, "url": url}])  # type: ignore[typeddict-item]
+    context.add_cookies([cookie])  # type: ignore[list-item]
     page = context.new_page()
     page.goto(url)
     page.screenshot(path=file)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from playwright.sync_api import BrowserContext, Page, expect
+from playwright.sync_api import BrowserContext, Page, Route, expect
 
 from tests import bulk, engine, example_runs, factories
 from tests.browser.conftest import sign_in
@@ -71,6 +71,23 @@ def test_the_keyboard_picks_rows_and_ranges(console: Page, address: str) -> None
     assert len(re.findall("pick=", console.url)) == 3
 
 
+def test_a_pressed_twice_while_it_is_counted_asks_once(console: Page, address: str) -> None:
+    factories.many_runs(60, states=("failed",))
+    console.goto(address + "/runs/")
+    held: list[Route] = []
+    console.route("**/runs/bulk/counts/**", lambda route: held.append(route))
+    console.keyboard.press("x")
+    with console.expect_request("**/runs/bulk/counts/**"):
+        console.keyboard.press("a")
+    console.keyboard.press("a")
+    expect(console.locator("#bulk-bar")).to_contain_text("1 selected")
+    held[0].continue_()
+    expect(console.locator("#bulk-bar")).to_contain_text("60 selected")
+    console.keyboard.press("a")
+    expect(console.locator("#bulk-bar")).to_contain_text("60 selected")
+    assert len(held) == 1
+
+
 def test_a_click_with_shift_picks_what_lies_between(console: Page, address: str) -> None:
     factories.many_runs(9, states=("failed",))
     console.goto(address + "/runs/")
@@ -107,7 +124,7 @@ def test_all_that_match_are_frozen_counted_by_the_server_and_retried(console: Pa
     expect(console.locator(".bulk-title .state")).to_have_text("Starting")
     action = BulkAction.objects.get()
     BulkAction.objects.update(starts_at=action.created_at)
-    engine.drain()
+    bulk.carried(action)
     expect(console.locator(".bulk-title .state")).to_have_text("Finished", timeout=8000)
     expect(console.get_by_role("link", name="Succeeded 63")).to_be_visible()
     late.run.refresh_from_db()

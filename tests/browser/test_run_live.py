@@ -67,9 +67,13 @@ def test_a_lost_server_makes_the_page_stale_and_retry_brings_it_back(
     open_run(watched, address)
     context.set_offline(True)
     expect(watched.locator(LIVE)).to_contain_text("Stale since", timeout=15_000)
+    banner = watched.locator(".stale-bar")
+    expect(banner).to_contain_text("This computer is offline. What you see is of", timeout=15_000)
     expect(watched.locator(STATE)).to_have_text("Running")
     context.set_offline(False)
+    banner.get_by_role("button", name="Try now").click()
     expect(watched.locator(LIVE)).to_have_text("Live", timeout=15_000)
+    expect(banner).to_have_count(0)
 
 
 def test_a_stream_that_breaks_once_is_taken_up_again(watched: Page, address: str) -> None:

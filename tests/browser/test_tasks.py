@@ -145,32 +145,32 @@ def test_6_start_a_run_like_a_recent_one(hands: Hands, land: Land) -> None:
     example_prompts.documents()
     example_prompts.runs("I want a refund")
     page = land("/workflows/support/")
-    hands.use(page.get_by_role("link", name="Start run").first)
+    hands.do(".", page.get_by_role("link", name="Start run").first)
     page.wait_for_url("**/start/")
     hands.use(page.locator("ol.plain-rows a").first)
     page.wait_for_url("**like=**")
-    hands.use(page.get_by_role("button", name="Start run"))
+    hands.do(".", page.get_by_role("button", name="Start run"))
     page.wait_for_url("**/runs/r_**")
     assert Run.objects.count() == 2
-    within(hands, keys=70, taps=3)
+    within(hands, keys=15, taps=3)
 
 
 def test_7_cancel_a_run(hands: Hands, land: Land) -> None:
     example_runs.running_run(number=3)
     page = land("/runs/r_0000000000003/")
-    hands.use(page.get_by_role("link", name="Cancel").first)
+    hands.do(".", page.get_by_role("link", name="Cancel").first)
     hands.fill(page.get_by_label("Reason"), "the customer called it off")
     hands.press("Enter")
     expect(page.get_by_role("dialog")).to_be_hidden()
     expect(page.locator("#toasts")).to_contain_text("ancel")
     assert AuditEntry.objects.get().action == "run.cancel"
-    within(hands, keys=20, taps=4)
+    within(hands, keys=3, taps=4)
 
 
 def test_8_settle_what_is_unknown(hands: Hands, land: Land) -> None:
     waiting = unknown_run()
     page = land(f"/runs/{waiting.pk}/?step=a")
-    hands.use(page.get_by_role("link", name="Settle a…"))
+    hands.do(".", page.get_by_role("link", name="Settle a…"))
     expect(page.get_by_label("It took effect").first).to_be_checked()
     hands.fill(page.get_by_role("textbox", name="Output"), '{"v": 5}')
     hands.fill(page.get_by_label("Reason"), "found at the other side")
@@ -178,7 +178,7 @@ def test_8_settle_what_is_unknown(hands: Hands, land: Land) -> None:
     expect(page.locator("#toasts")).to_contain_text("a is settled.")
     engine.drain()
     assert engine.output(waiting) == 6
-    within(hands, keys=25, taps=6)
+    within(hands, keys=6, taps=6)
 
 
 def test_9_compare_two_versions_of_a_workflow(hands: Hands, land: Land) -> None:
@@ -231,11 +231,12 @@ def test_11_search_what_a_step_would_get(hands: Hands, land: Land) -> None:
 
 def test_12_make_a_token(hands: Hands, land: Land) -> None:
     page = land("/settings/tokens/")
+    hands.do(".")
     hands.fill(page.get_by_label("Name"), "billing")
     hands.press("Enter")
     expect(page.get_by_role("button", name="Copy")).to_be_visible()
     assert ApiToken.objects.get().name == "billing"
-    within(hands, keys=25, taps=3)
+    within(hands, keys=3, taps=3)
 
 
 def test_13_who_changed_it(hands: Hands, land: Land) -> None:

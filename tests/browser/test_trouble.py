@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from django.contrib.sessions.models import Session
-from playwright.sync_api import Browser, BrowserContext, Page, expect
+from playwright.sync_api import Browser, BrowserContext, Page, Route, expect
 
 from console.models import Role, User
 from tests import example_runs, factories
@@ -117,7 +117,7 @@ def test_signing_in_in_another_tab_makes_no_open_form_worthless(
 def test_a_lost_server_keeps_the_page_and_offers_the_same_once_more(otto: Page, served: str) -> None:
     for _ in range(2):
         AuditEntry.objects.create(actor="otto", action="run.retry", object_kind="run", object_id="r_1")
-    otto.goto(served + "/audit/")
+    otto.goto(served + "/audit/?object=r_1")
     listeners_off(otto)
     otto.route("**/audit/?**", lambda route: route.abort())
     otto.get_by_label("Object").fill("nothing")
@@ -186,7 +186,39 @@ def test_a_list_whose_session_is_over_says_so_and_lets_sign_in(otto: Page, serve
     otto.goto(served + "/runs/")
     _sign_out_behind(otto)
     expect(otto.locator("[data-live]")).to_have_text("Signed out", timeout=8000)
-    otto.locator("[data-live]").click()
+    banner = otto.locator(".stale-bar")
+    expect(banner).to_contain_text("You were signed out. What you see is of")
+    check(otto, "stale")
+    banner.get_by_role("button", name="Sign in").click()
     otto.locator("#signed-out [name=password]").fill(factories.PASSWORD)
     otto.keyboard.press("Enter")
     expect(otto.locator("[data-live]")).to_have_text("Live", timeout=8000)
+    expect(banner).to_have_count(0)
+
+
+def test_a_poll_that_fails_is_told_until_one_works_again(otto: Page, served: str) -> None:
+    """One failure is no news; what is told stands still, and goes by itself."""
+    otto.clock.install()
+    otto.goto(served + "/queue/")
+    listeners_off(otto)
+    answers = iter(["aaaa1111", "bbbb2222", "cccc3333"])
+
+    def fail(route: Route) -> None:
+        body = f"The database does not answer. Try again. Request {next(answers, 'dddd4444')}."
+        route.fulfill(status=503, content_type="text/plain", body=body)
+
+    otto.route("**/queue/", fail)
+    banner, live = otto.locator(".stale-bar"), otto.locator("[data-live]")
+    otto.clock.run_for(3_100)
+    expect(live).to_contain_text("Stale since")
+    expect(banner).to_have_count(0)
+    otto.clock.run_for(3_100)
+    expect(banner).to_contain_text("The database does not answer. Try again. What you see is of")
+    expect(banner).to_contain_text("Request bbbb2222.")
+    otto.clock.run_for(3_100)
+    expect(banner).to_contain_text("Request bbbb2222.")
+    expect(otto.get_by_role("heading", name="Waits for a worker")).to_be_visible()
+    otto.unroute("**/queue/")
+    otto.clock.run_for(3_100)
+    expect(banner).to_have_count(0)
+    expect(live).to_have_text("Live")

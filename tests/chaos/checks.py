@@ -10,9 +10,21 @@ from tests.chaos.load import Accepted
 from tests.witness import Witness
 from workflows import database, payloads
 
+# Open runs, but for those that wait for a person about an unknown outcome.
 OPEN = """
-SELECT id FROM workflows_run r WHERE ended_at IS NULL AND NOT EXISTS (
-    SELECT 1 FROM workflows_steprun s WHERE s.run_id = r.id AND s.state = 'unknown')
+SELECT id FROM workflows_run r WHERE ended_at IS NULL
+   AND NOT EXISTS (SELECT 1 FROM workflows_steprun s WHERE s.run_id = r.id AND s.state = 'unknown')
+"""
+# A child run that lives on after its parent, and a place under a key that an ended run or too many hold.
+ORPHANS = """
+SELECT 'run ' || c.id || ' goes on although its parent has ended' FROM workflows_run c
+  JOIN workflows_run p ON p.id = c.parent_id WHERE c.ended_at IS NULL AND p.ended_at IS NOT NULL
+UNION ALL
+SELECT 'step ' || run_id || ' ' || path || ' started ' || count(*) || ' child runs' FROM (
+    SELECT parent_id AS run_id, parent_path AS path FROM workflows_run WHERE parent_path IS NOT NULL) AS started
+ GROUP BY run_id, path HAVING count(*) > 1
+UNION ALL
+SELECT 'approval ' || id || ' is open' FROM workflows_approval WHERE closed_at IS NULL
 """
 UNKNOWN = "SELECT run_id, path FROM workflows_steprun WHERE state = 'unknown' ORDER BY id"
 CONDEMNED = """
@@ -74,7 +86,7 @@ def diverged(accepted: Sequence[Accepted]) -> list[str]:
     for each in accepted:
         state, output, error = found.get(each.run, ("lost", None, None))
         given = payloads.load_one(output)
-        if state != "succeeded" or given != each.order.output:
+        if state != each.order.state or given != each.order.output:
             wrong.append(f"{each.run} ({each.order.workflow}) {state}: {str(given or error)[:300]}")
     return wrong
 
@@ -105,7 +117,24 @@ def called(witness: Witness, run: str, path: str) -> bool:
 
 def journal() -> list[str]:
     """Return what the journal and the tables do not agree on."""
-    return [*texts(BROKEN_CHAINS), *texts(WRONG_COUNTERS), *texts(DIFFERENT_STATES)]
+    return [*texts(BROKEN_CHAINS), *texts(WRONG_COUNTERS), *texts(DIFFERENT_STATES), *texts(ORPHANS)]
+
+
+def all_of(run: str) -> list[str]:
+    """Return what there is of a run that is stuck, for the report."""
+    rows = database.fetch_all(
+        "SELECT path, state, reason, waiting_on, held, settling, ready_at FROM workflows_steprun "
+        "WHERE run_id = $1 ORDER BY id",
+        [run],
+    )
+    events = database.fetch_all(
+        "SELECT at::time, type, step, n, data FROM workflows_journalevent WHERE run_id = $1 ORDER BY seq",
+        [run],
+    )
+    states = database.fetch_all(
+        "SELECT state, stopping, closing, admitted FROM workflows_run WHERE id = $1", [run]
+    )
+    return [f"    {' '.join(str(part) for part in row)[:200]}" for row in (*states, *rows, *events)]
 
 
 def unknown() -> list[tuple[Any, ...]]:

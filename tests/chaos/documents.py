@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any, Final
 
+from tests.chaos import waiting_documents
+from tests.chaos.order import Order
 from tests.engine import apply
 from tests.witness import Behaviour, Witness
 
@@ -132,15 +133,6 @@ output: "{{ steps.b.output }}"
 """
 
 
-@dataclass(frozen=True, kw_only=True)
-class Order:
-    """One run to start and the output that it has to give."""
-
-    workflow: str
-    input: Mapping[str, Json]
-    output: Json
-
-
 def deploy_all(witness: Witness) -> None:
     """Apply everything: first releases are deployed at once. Tools call the witness."""
     tools = [
@@ -153,7 +145,7 @@ def deploy_all(witness: Witness) -> None:
         )
     ]
     workflows = (CHAIN, BRANCH, MAP, PAY, ASK, RETRY, BIG)
-    apply(PROVIDER, ROUTE, PROMPT, SQUARE, *tools, *workflows)
+    apply(PROVIDER, ROUTE, PROMPT, SQUARE, *tools, *workflows, *waiting_documents.ALL)
 
 
 def _chain(n: int, witness: Witness) -> Order:
@@ -197,6 +189,7 @@ _MAKERS: Final[Mapping[Callable[[int, Witness], Order], int]] = {
     _ask: 12,
     _retry: 12,
     _big: 2,
+    **waiting_documents.MAKERS,
 }
 
 

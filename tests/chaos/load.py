@@ -11,7 +11,7 @@ from typing import Final
 from django.db import InterfaceError, OperationalError, connection
 
 from tests.chaos import documents
-from tests.chaos.documents import Order
+from tests.chaos.order import Order
 from tests.engine import OPERATOR
 from tests.witness import Witness
 from workflows import database, runs

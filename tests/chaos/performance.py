@@ -11,14 +11,17 @@ from typing import Final
 
 from django.db import connection
 
+from tests import replaying
 from tests.chaos import checks, documents
 from tests.chaos.load import AWAY, Accepted, Load
+from tests.chaos.people import People
 from tests.chaos.stage import Stage
 from tests.engine import OPERATOR
 from tests.servers import Servers
 from tests.witness import Behaviour, Witness
 from tests.workers import Workers
 from workflows import recovery
+from workflows.models import Run
 
 # How long everything may take to end once the faults are over.
 QUIET_S: Final = 180.0
@@ -37,37 +40,47 @@ class Report:
     unknown: int = 0
     condemned: int = 0
     faults: Counter[str] = field(default_factory=Counter)
+    people: Counter[str] = field(default_factory=Counter)
     lost: list[str] = field(default_factory=list)
     repeated: list[str] = field(default_factory=list)
     stuck: list[str] = field(default_factory=list)
     diverged: list[str] = field(default_factory=list)
     journal: list[str] = field(default_factory=list)
+    replays: list[str] = field(default_factory=list)
     left: list[str] = field(default_factory=list)
     bad_exits: list[str] = field(default_factory=list)
+    last_words: list[str] = field(default_factory=list)  # of stuck runs: their rows and events
 
     def wrong(self) -> dict[str, list[str]]:
-        names = ("lost", "repeated", "stuck", "diverged", "journal", "left", "bad_exits")
+        names = ("lost", "repeated", "stuck", "diverged", "journal", "replays", "left", "bad_exits")
         return {name: found for name in names if (found := getattr(self, name))}
 
     def as_text(self) -> str:
         injected = ", ".join(f"{name} {count}" for name, count in sorted(self.faults.items()))
         figures = ", ".join(
             f"{name} {len(getattr(self, name))}"
-            for name in ("lost", "repeated", "stuck", "diverged", "journal", "left", "bad_exits")
+            for name in ("lost", "repeated", "stuck", "diverged", "journal", "replays", "left", "bad_exits")
         )
         lines = [
             f"runs {self.runs}, tool calls {self.calls}, requests repeated {self.repeated_requests}, "
             f"steps left unknown for a person {self.unknown}, condemned after repeated losses {self.condemned}",
             f"faults {self.faults.total()}: {injected}",
+            "people: " + ", ".join(f"{what} {count}" for what, count in sorted(self.people.items())),
             f"{figures}   (seed {self.seed})",
         ]
         for name, found in self.wrong().items():
             lines += [f"  {name}: {each}" for each in found[:20]]
+        lines += self.last_words
         return "\n".join(lines)
 
 
-def perform(servers: Servers, workers: Workers, *, seconds: float, seed: int, pace_s: float = 1.0) -> Report:
-    """Break things for `seconds`, a fault each `pace_s` on average; then look at what is left."""
+def perform(
+    servers: Servers, workers: Workers, *, seconds: float, seed: int, pace_s: float = 1.0, least: int = 0
+) -> Report:
+    """Break things for `seconds`, a fault each `pace_s` on average; then look at what is left.
+
+    Goes on until `least` faults were there: on a busy machine one alone can take many seconds.
+    """
     chance = random.Random(seed)
     report = Report(seed)
     with Witness() as witness:
@@ -77,11 +90,16 @@ def perform(servers: Servers, workers: Workers, *, seconds: float, seed: int, pa
         stage.fill()
         load = Load(witness, seed=seed)
         load.start()
-        _break(stage, seconds=seconds, pace_s=pace_s, chance=chance)
+        people = People(seed=seed)
+        people.start()
+        _break(stage, seconds=seconds, pace_s=pace_s, chance=chance, least=least)
         stage.settle()
         load.finish()
+        people.calm.set()
         _reconnect()
         _tend(report, witness, load.accepted)
+        people.finish()
+        report.people = people.did
         _end(report, stage)
         report.runs, report.repeated_requests = len(load.accepted), load.repeated_requests
         report.faults, report.bad_exits = stage.counts, stage.bad_exits
@@ -89,13 +107,14 @@ def perform(servers: Servers, workers: Workers, *, seconds: float, seed: int, pa
         report.diverged = checks.diverged(load.accepted)
         report.repeated, report.calls = checks.repeated(witness), len(witness.calls)
     report.journal = checks.journal()
+    report.replays = replaying.differences(Run.objects.order_by("pk").iterator())
     return report
 
 
-def _break(stage: Stage, *, seconds: float, pace_s: float, chance: random.Random) -> None:
+def _break(stage: Stage, *, seconds: float, pace_s: float, chance: random.Random, least: int) -> None:
     ends = time.monotonic() + seconds
     time.sleep(min(4.0, seconds / 4))  # let the load arrive
-    while time.monotonic() < ends:
+    while time.monotonic() < ends or stage.counts.total() < least:
         stage.fill()
         stage.strike()
         time.sleep(chance.uniform(0, 2 * pace_s))
@@ -106,6 +125,8 @@ def _tend(report: Report, witness: Witness, accepted: list[Accepted]) -> None:
     while not report.stuck:
         report.stuck = _wait_for_the_end()
         waiting, condemned = checks.unknown(), checks.texts(checks.CONDEMNED)
+        if report.stuck:
+            report.last_words = [line for run in report.stuck[:3] for line in checks.all_of(run)]
         if report.stuck or not (waiting or condemned):
             return
         report.unknown += len(waiting)

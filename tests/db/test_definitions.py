@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import threading
 from itertools import pairwise
 from typing import Any
 
 import pytest
-from django.db import connection
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from retrieval.models import Corpus
+from tests.threads import DatabaseThread
 from tests.unit.spec.test_check import BASE, SUPPORT
 from tests.unit.spec.test_documents import JSON
 from workflows import definitions
@@ -303,17 +302,14 @@ def test_appliers_at_the_same_time_take_turns() -> None:
     results: list[Applied] = []
 
     def work(number: int) -> None:
-        try:
-            results.append(
-                apply(
-                    PROMPT % f"text{number % 3}"
-                    + f"---\nkind: Prompt\nname: n{number}\nmessages: [{{role: user, content: x}}]\n"
-                )
+        results.append(
+            apply(
+                PROMPT % f"text{number % 3}"
+                + f"---\nkind: Prompt\nname: n{number}\nmessages: [{{role: user, content: x}}]\n"
             )
-        finally:
-            connection.close()
+        )
 
-    threads = [threading.Thread(target=work, args=(number,)) for number in range(6)]
+    threads = [DatabaseThread(target=work, args=(number,)) for number in range(6)]
     for thread in threads:
         thread.start()
     for thread in threads:

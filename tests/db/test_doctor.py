@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import sys
 from datetime import UTC, datetime, timedelta
 from io import StringIO
 from pathlib import Path
@@ -61,6 +62,23 @@ def test_keys_that_providers_name(monkeypatch: pytest.MonkeyPatch) -> None:
     assert missing.fault
     assert "MISSING_API_KEY" in missing.todo
     assert "k-secret" not in f"{there}{missing}"
+
+
+def test_commands_of_mcp_tools_are_in_the_settings_and_on_the_machine(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    commands = {"there": [sys.executable], "gone": ["no-such-program"]}
+    monkeypatch.setattr(settings, "MCP_COMMANDS", commands)
+    for name in ("there", "gone", "unknown"):
+        definition = Definition.objects.create(kind="Tool", name=name, latest_version=1)
+        body = {"mcp": {"server": {"command": name}, "tool": "add"}}
+        definition.versions.create(version=1, content_hash="x", body=body, created_by="test")
+
+    found = {finding.what: finding for finding in doctor.check_commands()}
+
+    assert not found["tool there"].fault
+    assert found["tool gone"].fault
+    assert "INTERLOCK_MCP_COMMANDS" in found["tool unknown"].todo
 
 
 def test_everything_that_needs_no_worker_is_well_here() -> None:

@@ -1,7 +1,8 @@
-"""How Postgres answers the runs list over twenty thousand runs: by indexes, whatever the filter."""
+"""How Postgres answers the runs list over twenty thousand runs, or PLAN_RUNS: by indexes, whatever the filter."""
 
 from __future__ import annotations
 
+import os
 import re
 
 import pytest
@@ -31,6 +32,8 @@ FORMS = {
     "q=session:customer-42&range=all": "run_by_session",
     "q=tag:customer:7&range=all": "run_by_tag",
     "q=error:nothing&range=all": "run_by_error",
+    "q=group:1&range=all": "run_by_error_group",
+    "q=taint:1&range=all": "workflows_run_pkey workflows_run_id_f6d3e90d_like",
     "q=cost>100&range=all": "run_by_cost",
     "q=duration>1h&range=all": "run_by_duration",
     "q=tokens>100k&range=all": "run_by_tokens",
@@ -41,9 +44,12 @@ FORMS = {
 }
 
 
+RUNS = int(os.environ.get("PLAN_RUNS", 20_000))
+
+
 @pytest.fixture
 def history(db: None) -> None:
-    console_data.fill(Size(runs=20_000, days=90, steps=3), settle=False)
+    console_data.fill(Size(runs=RUNS, days=90, steps=3), settle=False)
 
 
 def _plans(statements: list[str]) -> list[str]:

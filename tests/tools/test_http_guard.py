@@ -36,11 +36,16 @@ def test_a_get_does_not_follow_for_ever(witness: Witness) -> None:
     assert len(witness.calls) == 6
 
 
-@pytest.mark.parametrize(("method", "effect"), [("GET", "once"), ("POST", "read"), ("POST", "idempotent")])
-def test_nothing_else_follows_redirects(witness: Witness, method: str, effect: str) -> None:
-    witness.behave("/x", Behaviour(status=307, headers={"Location": "/y"}))
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+@pytest.mark.parametrize(
+    ("method", "effect"), [("GET", "once"), ("POST", "once"), ("POST", "read"), ("POST", "idempotent")]
+)
+def test_nothing_else_follows_redirects(witness: Witness, method: str, effect: str, status: int) -> None:
+    witness.behave("/x", Behaviour(status=status, headers={"Location": "/y"}))
 
-    assert failing(witness.url("/x"), method=method, effect=effect).status == 307
+    error = failing(witness.url("/x"), method=method, effect=effect)
+
+    assert (error.error_class, error.status, error.outcome_known) == ("tool_status", status, True)
     assert [seen.path for seen in witness.calls] == ["/x"]
 
 

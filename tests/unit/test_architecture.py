@@ -7,7 +7,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 APPS = ("console", "workflows", "retrieval", "providers")
 # The engine's own statements are SQL; by the ORM only recovery leads a run out of an end state.
-STATE_WRITERS = {"workflows/recovery.py"}
+STATE_WRITERS = {"workflows/recovery/retrying.py", "workflows/recovery/resolving.py"}
 CELERY = {
     "console/broker.py",
     "console/celery.py",

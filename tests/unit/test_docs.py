@@ -85,9 +85,13 @@ def test_the_table_has_the_defaults_and_ranges_of_the_code() -> None:
 def test_every_event_that_the_engine_writes_is_explained() -> None:
     page = (ROOT / "docs" / "architecture.md").read_text()
     explained = set(re.findall(r"`((?:run|step|attempt)\.\w+)`", page))
-    sources = [*ROOT.glob("workflows/engine/sql/*.sql"), ROOT / "workflows" / "recovery.py"]
+    sources = [
+        *ROOT.glob("workflows/engine/sql/*.sql"),
+        *ROOT.glob("workflows/recovery/*.py"),
+        *ROOT.glob("workflows/replay/forking.py"),
+    ]
     named = re.compile(r"['\"]((?:run|step|attempt)\.[a-z_]+)['\"]")
-    audited = {"run.retry", "step.resolve"}
+    audited = {"run.retry", "run.fork", "step.resolve"}
     written = {event for source in sources for event in named.findall(source.read_text())} - audited
     assert len(written) > 8
     assert written <= explained

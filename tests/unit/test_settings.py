@@ -54,6 +54,10 @@ def database(module: ModuleType) -> Mapping[str, Any]:
         ("DATABASE_URL", "postgresql://u:p@h:port/n", "postgresql://user:password@host:port/name"),
         ("DATABASE_URL", "rubbish", "postgresql://user:password@host:port/name"),
         ("BROKER_URL", "http://x", "redis://:password@host:port/0"),
+        ("INTERLOCK_MCP_COMMANDS", "mcp-files", "a JSON object of lists of texts"),
+        ("INTERLOCK_MCP_COMMANDS", '{"files": "mcp-files"}', "a JSON object of lists of texts"),
+        ("INTERLOCK_MCP_COMMANDS", '{"files": []}', "a JSON object of lists of texts"),
+        ("INTERLOCK_MCP_COMMANDS", '{"files": ["mcp-files", 1]}', "a JSON object of lists of texts"),
         ("INTERLOCK_ENCRYPTION_KEY", "short", "32 random bytes"),
         ("INTERLOCK_ENCRYPTION_KEY", "ü" * 44, "32 random bytes"),
     ],
@@ -139,3 +143,12 @@ def test_folders_are_parted_as_in_path(monkeypatch: pytest.MonkeyPatch, tmp_path
         tmp_path / "a b",
         tmp_path / "c",
     ] == settings(monkeypatch, tmp_path, INTERLOCK_CORPUS_ROOTS=both).CORPUS_ROOTS
+
+
+def test_commands_of_mcp_servers_are_named_in_json(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    given = '{"files": ["mcp-files", "--read-only"]}'
+
+    assert settings(monkeypatch, tmp_path).MCP_COMMANDS == {}
+    assert settings(monkeypatch, tmp_path, INTERLOCK_MCP_COMMANDS=given).MCP_COMMANDS == {
+        "files": ["mcp-files", "--read-only"]
+    }

@@ -11,6 +11,7 @@ from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
 from tests import bulk, engine, example_bulk, example_runs, factories
+from workflows.failures import grouping
 from workflows.models import BulkAction, BulkItem, Run
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -89,19 +90,41 @@ def test_the_counts_of_a_filter_are_those_of_the_preview(several: Client) -> Non
 def test_a_start_leads_to_its_progress_with_an_undo(several: Client) -> None:
     frozen = quote(timezone.now().isoformat())
     answer = _start(
-        several, f"bulk=retry&matching=1&range=all&frozen={frozen}", rate="2,5", stops="1", share="20"
+        several,
+        f"bulk=retry&matching=1&range=all&frozen={frozen}",
+        rate="2,5",
+        at_once="4",
+        canary="3",
+        stops="1",
+        share="20",
+        deployed="1",
     )
     action = BulkAction.objects.get()
     assert answer.status_code == 302  # type: ignore[attr-defined]
     assert answer["Location"] == f"/runs/bulk/{action.pk}/"  # type: ignore[index]
-    assert action.options == {"rate_per_s": 2.5, "stop_above": 0.2, "with_cancelled": False}
+    assert action.options == {
+        "rate_per_s": 2.5,
+        "at_once": 4,
+        "canary": 3,
+        "stop_above": 0.2,
+        "with_cancelled": False,
+        "deployed": True,
+        "change": None,
+    }
     assert (action.state, action.total, action.created_by) == ("waiting", 1, "otto")
     assert (action.starts_at - action.created_at).total_seconds() == 5
     page = several.get(answer["Location"]).content.decode()  # type: ignore[index]
     assert "1 run will be retried in 5 seconds." in page
     assert f'action="/runs/bulk/{action.pk}/stop/"' in page
     again = _start(
-        several, f"bulk=retry&matching=1&range=all&frozen={frozen}", rate="2,5", stops="1", share="20"
+        several,
+        f"bulk=retry&matching=1&range=all&frozen={frozen}",
+        rate="2,5",
+        at_once="4",
+        canary="3",
+        stops="1",
+        share="20",
+        deployed="1",
     )
     assert again["Location"] == answer["Location"]  # type: ignore[index]
     assert BulkAction.objects.count() == 1
@@ -241,13 +264,14 @@ def test_pages_take_the_same_queries_whatever_they_show(
 ) -> None:
     bulk.many_failed(300)
     examples()
+    grouping.settle()
     with django_assert_max_num_queries(4):  # session, person, actions, outcomes
         operator.get("/runs/bulk/")
     # Session and person, action, its run (2), places, items, runs, titles (2).
     with django_assert_max_num_queries(10):
         operator.get("/runs/bulk/b_0000000000002/")
-    # Session and person, settled (2), cap, verdicts, examples, sample, groups, cost, titles (2).
-    with django_assert_max_num_queries(13):
+    # Session and person, settled (2), grouped, cap, verdicts, examples, sample, workflows, groups, cost, titles (2).
+    with django_assert_max_num_queries(14):
         operator.get(f"{NEW}?bulk=retry&matching=1&range=all")
 
 
@@ -262,3 +286,12 @@ def test_text_from_outside_is_shown_as_text(operator: Client) -> None:
     page = operator.get(f"{NEW}?bulk=retry&pick=r_0000000000001").content.decode()
     for text in ("<script>alert", "<b>&lt;b", "<i>", "<u>"):
         assert (text in page) is (text == "<b>&lt;b")
+
+
+def test_addresses_and_forms_of_somebody_else_are_told(operator: Client) -> None:
+    gone = operator.get(f"{NEW}?bulk=fork&matching=1&clean=99999")
+    assert gone.status_code == 404
+    assert "There is no quarantine 99999" in _text(gone)
+    factories.run("failed", number=1).step("ask", "prompt", "failed")
+    answer = _start(operator, "bulk=retry&pick=r_0000000000001", expected="9" * 5000)
+    assert answer.status_code == 302  # type: ignore[attr-defined]

@@ -147,7 +147,7 @@ def test_a_document_shows_text_passages_and_the_runs_that_read_it(operator: Clie
     )
     page = operator.get("/corpora/handbook/document/?name=leave.md&passage=0").content.decode()
     assert '<mark id="passage">Thirty days of leave a year.</mark>' in page
-    assert "Read by 1 run" in page
+    assert "1 run</a></h2>" in page
     assert "/runs/r_0000000000001/?step=search" in page
     assert operator.get("/corpora/handbook/document/text/?name=leave.md").content.startswith(b"Thirty")
 

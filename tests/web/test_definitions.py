@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 from django.test import Client
+from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
 from tests import engine, example_runs, factories
 from workflows import payloads
-from workflows.models import AuditEntry, Run
+from workflows.models import AuditEntry, Deployment, Environment, Release, Run
 
 WORKFLOW = """
 name: ask
@@ -99,6 +100,31 @@ def test_an_earlier_input_fills_the_form(operator: Client, ask: str) -> None:
         assert operator.get(f"/workflows/ask/start/?like={other}").status_code == 200
 
 
+def test_the_environment_is_chosen_where_there_are_several(operator: Client, ask: str) -> None:
+    assert 'aria-labelledby="environment-label"' not in operator.get("/workflows/ask/start/").content.decode()
+    Environment.objects.create(name="staging")
+    older = Release.objects.get(workflow="ask")
+    newer = Release.objects.create(
+        workflow="ask", number=2, content_hash="2" * 64, manifest=older.manifest, created_by="anna"
+    )
+    Deployment.objects.create(
+        workflow="ask", environment_id="staging", stable=newer, deployed_at=timezone.now(), deployed_by="anna"
+    )
+    page = operator.get("/workflows/ask/start/?like=r_1").content.decode()
+    assert 'href="?environment=staging&amp;like=r_1"' in page
+    assert "<dt>Environment</dt><dd>production</dd>" in page
+    page = operator.get("/workflows/ask/start/?environment=staging").content.decode()
+    assert "<dt>Environment</dt><dd>staging</dd>" in page
+    assert f"<dt>Release</dt><dd>{newer.number}," in page
+    _form(operator, **{"input.question": "Why?", "environment": "staging"})
+    run = Run.objects.get()
+    assert (run.environment_id, run.release_id) == ("staging", newer.pk)
+    again = operator.get(f"/runs/{run.id}/again/")["Location"]
+    assert "<dd>staging</dd>" in operator.get(again).content.decode()
+    assert "<dd>production</dd>" in operator.get("/workflows/ask/start/?environment=moon").content.decode()
+    assert _form(operator, **{"input.question": "Why?", "environment": "moon"}).status_code == 404
+
+
 def test_a_workflow_without_a_release_has_no_form(operator: Client) -> None:
     factories.definition("Workflow", "draft", {"name": "draft", "steps": []})
     assert operator.get("/workflows/draft/start/").status_code == 404
@@ -139,7 +165,7 @@ def test_settling_asks_for_a_reason_and_says_when_it_is_too_late(operator: Clien
     assert b"Not JSON" in answer.content
     assert b"goes to the audit log" in answer.content
     gone = operator.post(address, {"step": "search", "action": "skip", "reason": "why not"})
-    assert b"only a step whose outcome is unknown can be resolved" in gone.content
+    assert b"only a step that failed can be resolved" in gone.content
 
 
 def test_a_viewer_may_look_and_nothing_else(viewer: Client) -> None:

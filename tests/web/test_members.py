@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import threading
 
 import pytest
-from django.db import connections
-from django.test import Client
+from django.contrib.auth.models import Group
+from django.test import Client, RequestFactory
 from pytest_django import DjangoAssertNumQueries
 
-from console import members
+from console import groups, members
 from console.models import Role, User
 from tests import factories
+from tests.threads import DatabaseThread
 from workflows.actor import Actor
 from workflows.models import AuditEntry
 
@@ -115,14 +117,10 @@ def test_two_admins_who_remove_each_other_at_once_leave_one() -> None:
 
     def remove(me: int) -> None:
         start.wait()
-        try:
+        with contextlib.suppress(members.MemberError):
             members.switch_off(people[1 - me], actor=Actor(kind="user", name=people[me].username))
-        except members.MemberError:
-            pass
-        finally:
-            connections.close_all()
 
-    threads = [threading.Thread(target=remove, args=(me,)) for me in range(2)]
+    threads = [DatabaseThread(target=remove, args=(me,)) for me in range(2)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -198,9 +196,60 @@ def test_a_member_who_is_not_there_is_404(admin: Client) -> None:
     assert admin.get("/settings/members/987654/off/").status_code == 404
 
 
-def test_the_list_takes_three_queries_however_many(
+def test_the_list_takes_four_queries_however_many(
     admin: Client, django_assert_num_queries: DjangoAssertNumQueries
 ) -> None:
     User.objects.bulk_create(User(username=f"person-{number}", role="viewer") for number in range(200))
-    with django_assert_num_queries(3):
+    with django_assert_num_queries(4):  # session, person, members, their groups
         assert b"person-199" in admin.get("/settings/members/").content
+
+
+# --- groups
+
+
+def test_groups_are_shown_and_changed_and_written_down(admin: Client) -> None:
+    otto = factories.user(Role.OPERATOR, "otto")
+    address = f"/settings/members/{otto.pk}/groups/"
+    assert "a name makes one" in admin.get(address).content.decode()
+    assert admin.post(address, {"groups": " legal,finance , legal,,"})["Location"] == "/settings/members/"
+    page = admin.get("/settings/members/").content.decode()
+    assert ">finance, legal</span>" in page
+    assert 'value="finance, legal"' in admin.get(address).content.decode()
+    admin.post(address, {"groups": "finance, legal"})  # nothing changes, nothing is written down
+    admin.post(address, {"groups": "legal"})
+    entries = AuditEntry.objects.filter(action="member.groups").order_by("id")
+    assert [entry.data for entry in entries] == [
+        {"groups": ["finance", "legal"], "before": []},
+        {"groups": ["legal"], "before": ["finance", "legal"]},
+    ]
+    assert list(Group.objects.values_list("name", flat=True)) == ["legal"]
+
+
+def test_whoever_is_in_the_group_decides_what_asks_it(admin: Client) -> None:
+    otto = factories.user(Role.OPERATOR, "otto")
+    members.set_groups(otto, ["finance"], actor=ANNA)
+    request = RequestFactory().get("/")
+    request.user = otto
+    own = {"viewer", "viewers", "operator", "operators"}
+    assert (groups.groups_of(request) or set()) - own == {"finance"}
+
+
+@pytest.mark.parametrize(
+    ("typed", "says"),
+    [("editors", "comes with the role"), ("x" * 151, "at most 150"), ("a\nb\x07", "on one line")],
+)
+def test_groups_that_cannot_be_are_refused_in_words(admin: Client, typed: str, says: str) -> None:
+    otto = factories.user(Role.OPERATOR, "otto")
+    answer = admin.post(f"/settings/members/{otto.pk}/groups/", {"groups": typed})
+    assert answer.status_code == 409
+    assert says in answer.content.decode()
+    assert not Group.objects.exists()
+
+
+def test_the_list_takes_the_same_queries_however_many_groups(
+    admin: Client, django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
+    for n in range(5):
+        members.set_groups(factories.user(Role.OPERATOR, f"m{n}"), [f"g{n}", "all"], actor=ANNA)
+    with django_assert_num_queries(4):  # session, person, members, their groups
+        admin.get("/settings/members/")

@@ -19,14 +19,15 @@ from console.tiles import Shown
 from retrieval import drafts
 from tests import example_runs, factories
 from tests.db.retrieval import fixtures
-from workflows.models import StepRun, Worker
-from workflows.queries import overview
+from workflows.models import Environment, Run, StepRun, Worker
+from workflows.models.releases import IMPORTED
+from workflows.queries import attention, overview
 
 FRAGMENT = {"HX-Request": "true"}
 TILES = ("needs", "activity", "durations", "costs", "workflows", "errors")
-# Session and person (2), any run, and for each of 6 tiles a savepoint, its release and its bound (18); their reads:
-# troubles 6, activity, durations, costs 2, workflows 2, errors.
-QUERIES = 2 + 1 + 18 + 13
+# Session and person (2), any run, pauses, for each of 6 tiles a savepoint, its release and its bound (18); their reads:
+# troubles 9, activity, durations, costs 2, workflows 2, errors.
+QUERIES = 2 + 1 + 1 + 18 + 16
 
 
 def _tile(page: str, key: str) -> str:
@@ -263,6 +264,28 @@ def test_a_slow_tile_comes_after_the_page(operator: Client) -> None:
     assert "skeleton" not in operator.get("/overview/costs/", headers=FRAGMENT).content.decode()
 
 
+def test_runs_that_were_taken_in_are_in_no_figure(db: None) -> None:
+    ours = example_runs.succeeded_run(number=1).run
+    Environment.objects.create(name=IMPORTED)
+    theirs = example_runs.failed_run(number=2).run
+    now = timezone.now()
+    window = overview.Window(now - timedelta(hours=1), now, 60)
+
+    def failed() -> tuple[bool, int]:
+        troubles = attention.troubles(since=window.since, now=now)
+        return any(each.kind == "failed" for each in troubles), len(overview.errors(window))
+
+    assert failed() == (True, 1)
+    Run.objects.filter(pk=theirs.pk).update(environment=IMPORTED)
+    assert failed() == (False, 0)
+    counted = overview.activity(window)
+    assert (counted.total("runs"), counted.total("failed")) == (1, 0)
+    assert overview.durations(window).runs == 1
+    assert [(each.runs, each.failed) for each in overview.workflows(window)] == [(1, 0)]
+    ours.refresh_from_db()
+    assert sum(overview.hourly_costs(since=window.since, until=window.until).values()) == ours.cost_usd
+
+
 def test_a_page_does_not_wait_for_a_slow_statement(db: None) -> None:
     def slow() -> None:
         with connection.cursor() as cursor:
@@ -277,7 +300,7 @@ def test_number_of_queries(operator: Client, django_assert_num_queries: DjangoAs
     factories.many_runs(300, states=("succeeded", "failed"))
     with django_assert_num_queries(QUERIES):
         operator.get("/overview/")
-    with django_assert_num_queries(3):  # everything is fresh
+    with django_assert_num_queries(4):  # session, person, any run, pauses; every tile is fresh
         operator.get("/overview/")
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from django.conf import settings
-from django.db import connection
+from django.db import connection, transaction
 from django.test import Client
 from django.utils import timezone
 
@@ -110,8 +110,9 @@ def test_a_run_deleted_meanwhile_ends_the_stream(web: WebServer) -> None:
     with Watcher(web, f"/runs/{made.run.id}/live/").open() as answer:
         heard = events(answer)
         next(heard)
-        made.run.journal.all().delete()
-        Run.objects.filter(pk=made.run.pk).delete()
+        with transaction.atomic():  # a look between both would be a change
+            made.run.journal.all().delete()
+            Run.objects.filter(pk=made.run.pk).delete()
         hints.tell(made.run.id)
         assert next(heard)["event"] == "gone"
 

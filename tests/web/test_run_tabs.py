@@ -180,7 +180,16 @@ def test_the_list_that_somebody_came_from_leads_on(operator: Client) -> None:
     assert f'href="/runs/{oldest.run.id}/?list=state%3Dfailed"' in shown
     assert 'href="/runs/?state=failed"' in shown
     assert "data-newer" not in page(operator, newest, "?list=state%3Dfailed")
-    assert "data-newer" not in page(operator, middle)
+
+
+def test_the_list_without_a_filter_leads_on_too(operator: Client) -> None:
+    """Its rows carry no query, and it does not end where the list's first day does."""
+    oldest, middle = factories.run("succeeded", ago_s=200_000), example_runs.failed_run(ago_s=300)
+    newest = factories.run("succeeded", ago_s=200)
+    shown = page(operator, middle)
+    assert f'href="/runs/{newest.run.id}/" aria-label="Newer run' in shown
+    assert f'href="/runs/{oldest.run.id}/" aria-label="Older run' in shown
+    assert "data-older" not in page(operator, oldest)
 
 
 def test_a_queued_run_says_what_it_waits_behind(operator: Client) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
+from django.core.cache import cache
 from django.db import connection
 from django.test import Client, override_settings
 from pytest_django import DjangoAssertNumQueries
@@ -33,6 +34,14 @@ def test_nothing_typed_offers_pages_and_actions(operator: Client) -> None:
     assert 'form="sign-out"' in found
     assert "Members" not in found
     assert "<html" not in found
+
+
+def test_applying_is_offered_to_those_who_may(operator: Client) -> None:
+    assert 'href="/apply/"' not in _find(operator, "apply yaml")
+    editor = Client()
+    editor.force_login(factories.user(Role.EDITOR, "edith"))
+    assert 'href="/apply/"' in _find(editor, "apply yaml")
+    assert 'href="/workflows/_new/"' in _find(editor, "new workflow")
 
 
 def test_it_is_a_page_of_its_own_without_scripts(operator: Client) -> None:
@@ -159,7 +168,59 @@ def test_the_help_is_a_page_and_a_dialog_and_leaves_out_what_may_not_be_opened(
     assert "Audit log" not in other.get("/shortcuts/", headers={"HX-Request": "true"}).content.decode()
 
 
+def test_whatever_polls_is_told_of_when_it_fails() -> None:
+    """The scripts know a part that polls by `data-poll`: one without it would go stale in silence."""
+    polls = [
+        tag
+        for path in TEMPLATES.rglob("*.html")
+        for tag in re.findall(r"<[a-z]+ .*every \d.*", path.read_text())
+    ]
+    assert len(polls) > 10
+    assert not [tag[:80] for tag in polls if "data-poll" not in tag]
+
+
 # --- the sidebar
+
+
+def _counts(client: Client) -> dict[str, str]:
+    part = client.get("/navigation/counts/").content.decode()
+    return {name: text for name, text in re.findall(r'<em id="count-(\w+)"[^>]*>(.*?)</em>', part) if text}
+
+
+def test_the_navigation_says_how_much_waits(operator: Client) -> None:
+    assert _counts(operator) == {}
+    example_runs.failed_run(number=1)
+    example_runs.unknown_run(number=2)
+    factories.run("running").step("a", "prompt", "ready")
+    cache.clear()
+    assert _counts(operator) == {"runs": "2", "queue": "1"}
+    page = operator.get("/settings/").content.decode()
+    assert 'title="2 runs need attention">2</em>' in page
+
+
+def test_the_numbers_are_kept_for_a_while_and_cost_a_page_nothing(
+    operator: Client, django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
+    _counts(operator)
+    example_runs.failed_run(number=1)
+    with django_assert_num_queries(2):  # session, person
+        assert _counts(operator) == {}
+    with django_assert_num_queries(2):
+        operator.get("/shortcuts/")
+
+
+def test_a_number_ends_at_999(operator: Client) -> None:
+    factories.many_runs(1_005, states=("failed",))
+    assert _counts(operator) == {"runs": "999+"}
+
+
+def test_a_number_that_cannot_be_had_is_left_out_alone(operator: Client) -> None:
+    example_runs.failed_run(number=1)
+    factories.run("running").step("a", "prompt", "ready")
+    with connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE workflows_approval RENAME TO workflows_approval_gone")
+    assert _counts(operator) == {"runs": "1", "queue": "1"}
+    assert operator.get("/shortcuts/").status_code == 200
 
 
 def test_the_label_of_the_installation_is_on_every_page(operator: Client) -> None:

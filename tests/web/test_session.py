@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 from django.test import Client
 
+from console import sign_ins
 from console.models import User
+from workflows.models import AuditEntry
 
 pytestmark = pytest.mark.django_db
 
@@ -30,6 +32,46 @@ def test_a_wrong_password_says_so_and_nothing_more(client: Client, person: User)
     answer = client.post("/sign-in/", {"username": "marta", "password": "wrong"})
     assert answer.status_code == 200
     assert b"do not belong together" in answer.content
+
+
+def _entries() -> list[tuple[str, str, str, str]]:
+    rows = AuditEntry.objects.order_by("id").values_list("action", "actor", "object_id", "data__why")
+    return [(action, actor, name, why or "") for action, actor, name, why in rows]
+
+
+def test_sign_ins_are_in_the_audit_log_with_request_and_address(client: Client, person: User) -> None:
+    answer = client.post(
+        "/sign-in/", {"username": "marta", "password": "a long password"}, REMOTE_ADDR="203.0.113.7"
+    )
+    entry = AuditEntry.objects.get()
+    assert (entry.action, entry.actor, entry.object_id) == ("member.sign_in", "marta", "marta")
+    assert entry.data == {"address": "203.0.113.7", "request": answer["X-Request-Id"]}
+
+
+def test_failed_sign_ins_are_too_without_what_was_typed(client: Client, person: User) -> None:
+    for name, password in (
+        ("marta", "typed-1"),
+        ("typed-2", "typed-3"),
+        ("", "typed-4"),
+        ("a\0b", "typed-5"),
+    ):
+        client.post("/sign-in/", {"username": name, "password": password})
+    User.objects.update(is_active=False)
+    client.post("/sign-in/", {"username": "marta", "password": "a long password"})
+    failed, by = "member.sign_in_failed", "system:sign-in"
+    assert _entries() == [
+        (failed, by, "marta", "wrong password"),
+        (failed, by, "", "no such member"),
+        (failed, by, "marta", "switched off"),
+    ]
+    assert "typed" not in str(list(AuditEntry.objects.values()))
+
+
+def test_nobody_fills_the_audit_log_with_failures(client: Client, person: User) -> None:
+    for _ in range(sign_ins.MOST_FAILURES + 5):
+        client.post("/sign-in/", {"username": "nobody", "password": "x"})
+    client.post("/sign-in/", {"username": "nobody", "password": "x"}, REMOTE_ADDR="203.0.113.7")
+    assert AuditEntry.objects.count() == sign_ins.MOST_FAILURES + 1
 
 
 @pytest.mark.parametrize("target", ["https://evil.example/", "//evil.example", "javascript:alert(1)"])

@@ -100,7 +100,7 @@ def test_a_step_opens_beside_the_graph_with_what_it_uses(edith: Client) -> None:
     assert "has no step none" in _text(edith.get("/workflows/claims/?step=none"))
 
 
-@pytest.mark.parametrize(("tab", "most"), [("", 13), ("definition", 10), ("versions", 12), ("releases", 11)])
+@pytest.mark.parametrize(("tab", "most"), [("", 15), ("definition", 12), ("versions", 14), ("releases", 13)])
 def test_a_workflow_takes_the_same_queries_however_much_ran(
     edith: Client, django_assert_max_num_queries: DjangoAssertNumQueries, tab: str, most: int
 ) -> None:
@@ -203,28 +203,28 @@ def test_nothing_to_save_is_said_and_no_version_is_made(edith: Client) -> None:
 
 
 def test_a_new_workflow_is_written_planned_and_goes_live_as_its_first_release(edith: Client) -> None:
-    page = _text(edith.get("/workflows/new/"))
+    page = _text(edith.get("/workflows/_new/"))
     assert "name: my-workflow" in page
     text = FIRST.replace("name: claims", "name: complaints")
     assert "goes live at once in production" in _text(
-        edith.post("/workflows/new/", {"text": text, "base": "0", "do": "review"})
+        edith.post("/workflows/_new/", {"text": text, "base": "0", "do": "review"})
     )
-    done = _save(edith, text, base=0, address="/workflows/new/")
+    done = _save(edith, text, base=0, address="/workflows/_new/")
     assert done["Location"] == "/workflows/complaints/"
     assert Deployment.objects.filter(workflow="complaints").exists()
 
 
 def test_a_new_workflow_may_not_take_another_ones_name(edith: Client) -> None:
-    answer = edith.post("/workflows/new/", {"text": THIRD, "base": "0", "do": "save", "seen": "x"})
+    answer = edith.post("/workflows/_new/", {"text": THIRD, "base": "0", "do": "save", "seen": "x"})
     assert answer.status_code == 409
     assert "there is a workflow claims already" in _text(answer)
-    other = edith.post("/workflows/new/check/", {"text": "kind: Prompt\nname: p\nmessages: []"}, headers=HX)
+    other = edith.post("/workflows/_new/check/", {"text": "kind: Prompt\nname: p\nmessages: []"}, headers=HX)
     assert "has to be Workflow" in _text(other)
 
 
 def test_only_editors_may_edit_and_others_are_told_why(claims: None, operator: Client) -> None:
     assert "needs the role editor" in _text(operator.get("/workflows/claims/"))
-    for address in (EDIT, "/workflows/new/", "/workflows/claims/check/"):
+    for address in (EDIT, "/workflows/_new/", "/workflows/claims/check/"):
         assert operator.post(address, {"text": THIRD, "base": "2", "do": "save"}).status_code == 403
 
 
@@ -248,3 +248,11 @@ def test_the_graph_of_a_run_takes_few_queries(
     example_runs.map_run(200, number=1)
     with django_assert_max_num_queries(18):
         operator.get("/runs/r_0000000000001/?tab=graph")
+
+
+def test_a_workflow_may_be_called_new(edith: Client) -> None:
+    engine.apply("{kind: Workflow, name: new, steps: [{id: a, set: {b: 1}}]}")
+    assert "<h1>new</h1>" in _text(edith.get("/workflows/new/"))
+    assert edith.get("/workflows/new/edit/").status_code == 200
+    assert edith.post("/workflows/new/check/", {"text": "kind: Prompt"}, headers=HX).status_code == 200
+    assert 'href="/workflows/_new/"' in _text(edith.get("/workflows/"))

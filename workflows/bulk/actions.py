@@ -5,7 +5,7 @@ Permission was checked above. What is done to each run: `workflows/bulk/carrying
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -16,32 +16,22 @@ from django.utils import timezone
 from workflows import audit, payloads, runs, states
 from workflows.actor import Actor
 from workflows.builtin import setup
-from workflows.bulk import previews, selections
+from workflows.bulk import options, previews, selections
+from workflows.bulk.options import Options
 from workflows.bulk.previews import CARRIER, Asked
 from workflows.engine import dispatch
 from workflows.errors import Conflict, Invalid, UnknownObject
+from workflows.failures import grouping
 from workflows.identifiers import new_bulk_id
 from workflows.models import BulkAction, BulkItem
 from workflows.payloads import clean_text
 
 Json = Any
 UNDO_S: Final = 5.0
-RETRY_RATE: Final = 5.0  # runs a second, unless somebody says otherwise
-MIN_RATE, MAX_RATE = 0.1, 1000.0
 _BATCH: Final = 2000
 _MAX_KEY: Final = 255
-
-
-@dataclass(frozen=True, kw_only=True)
-class Options:
-    """How an action is carried out.
-
-    `rate_per_s`: how many runs a second; None: as fast as it goes. `stop_above`: the share (0 to 1) of retried
-    runs that fail again above which it stops by itself; None: never.
-    """
-
-    rate_per_s: float | None = None
-    stop_above: float | None = None
+# Always part of a request's hash; options that came later only where they are used, so that older keys stay good.
+_DIGESTED: Final = frozenset({"rate_per_s", "stop_above", "with_cancelled"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +40,7 @@ class Order:
 
     asked: Asked
     reason: str
-    options: Options = Options()
+    options: Options = field(default_factory=Options)
     expected: int | None = None
 
     def digest(self) -> bytes:
@@ -58,11 +48,20 @@ class Order:
         told = {
             "action": self.asked.action,
             "selection": selections.as_json(self.asked.selection),
-            "with_cancelled": self.asked.with_cancelled,
             "reason": self.reason,
-            **asdict(self.options),
+            **{name: value for name, value in self.as_options().items() if name in _DIGESTED or value},
         }
         return payloads.digest(told)
+
+    def as_options(self) -> dict[str, Json]:
+        """Return what is kept beside the selection: how it is carried out, and what else was asked."""
+        change = self.asked.change
+        return {
+            **asdict(self.options),
+            "with_cancelled": self.asked.with_cancelled,
+            "deployed": self.asked.deployed,
+            "change": change.as_json() if change is not None else None,
+        }
 
 
 @dataclass(frozen=True)
@@ -83,6 +82,8 @@ def start(order: Order, *, actor: Actor, key: str | None = None, undo_s: float =
     if earlier is not None:
         return Started(earlier, created=False)
     setup.ensure()
+    if order.asked.action == "retry":
+        grouping.settle()  # before the transaction: the clock must not wait for the groups
     try:
         with transaction.atomic():
             action = _create(order, actor=actor, key=key, undo_s=undo_s)
@@ -96,15 +97,11 @@ def start(order: Order, *, actor: Actor, key: str | None = None, undo_s: float =
 
 
 def _check(order: Order, key: str | None) -> None:
-    rate, share = order.options.rate_per_s, order.options.stop_above
     if not order.reason.strip():
         raise Invalid("A reason is needed; it goes to the audit log.", code="reason_missing")
-    if rate is not None and not MIN_RATE <= rate <= MAX_RATE:
-        raise Invalid(
-            f"The rate is at least {MIN_RATE:g} and at most {MAX_RATE:g} runs a second.", code="rate_invalid"
-        )
-    if share is not None and not 0 <= share < 1:
-        raise Invalid("The share of failures is at least 0 and below 1.", code="share_invalid")
+    order.options.check()
+    if (order.asked.action == "fork") != (order.asked.change is not None):
+        raise Invalid("A fork says what is different in it, and nothing else does.", code="change_missing")
     if key is not None and (not 1 <= len(key) <= _MAX_KEY or "\0" in key):
         raise Invalid(
             f"The idempotency key has {len(key)} characters; 1 to {_MAX_KEY} are allowed, without NUL.",
@@ -124,13 +121,13 @@ def _earlier(order: Order, key: str | None) -> BulkAction | None:
 
 def _create(order: Order, *, actor: Actor, key: str | None, undo_s: float) -> BulkAction:
     asked, now = order.asked, timezone.now()
-    found = previews.preview(asked)
+    found = previews.counted(asked)
     action = BulkAction.objects.create(
         id=new_bulk_id(),
         action=asked.action,
         selection=selections.as_json(asked.selection),
         frozen_at=asked.frozen_at,
-        options={**asdict(order.options), "with_cancelled": asked.with_cancelled},
+        options=order.as_options(),
         preview=_told(found),
         total=0,
         state="waiting",
@@ -146,6 +143,8 @@ def _create(order: Order, *, actor: Actor, key: str | None, undo_s: float) -> Bu
     action.run_id = _carrier(action, actor=actor)
     action.save(update_fields=["total", "run_id"])
     told = {"runs": action.total, "selection": action.selection, "frozen_at": asked.frozen_at.isoformat()}
+    if asked.change is not None:
+        told["change"] = asked.change.as_json()
     audit.record(actor, f"bulk.{asked.action}", "bulk", action.pk, reason=action.reason, data=told)
     return action
 
@@ -163,7 +162,7 @@ def _check_reach(order: Order, total: int) -> None:
         )
 
 
-_DONE: Final = {"retry": "retried", "cancel": "cancelled"}
+_DONE: Final = {"retry": "retried", "cancel": "cancelled", "fork": "forked"}
 
 
 def _freeze(action: BulkAction, asked: Asked) -> int:
@@ -262,8 +261,11 @@ def resume(bulk_id: str, *, actor: Actor, reason: str = "") -> BulkAction:
                 code="bulk_state",
             )
         action.state, action.note = "running", ""
+        if action.items.filter(outcome="done").count() >= options.of(action.options).canary:
+            # Whoever goes on has looked at the first runs.
+            action.passed_at = action.passed_at or timezone.now()
         action.run_id = _carrier(action, actor=actor)
-        action.save(update_fields=["state", "note", "run_id"])
+        action.save(update_fields=["state", "note", "passed_at", "run_id"])
         audit.record(actor, "bulk.resume", "bulk", bulk_id, reason=clean_text(reason, limit=1000))
     _ring(action)
     return action
@@ -283,11 +285,21 @@ def begin(action: BulkAction, *, run_id: str) -> bool:
     return mine.filter(state="running").exists()
 
 
+def let_pass(action: BulkAction) -> None:
+    """Write down that the first runs went well enough for the rest to follow."""
+    BulkAction.objects.filter(pk=action.pk, passed_at=None).update(passed_at=timezone.now())
+
+
 def stop_by_itself(action: BulkAction, *, note: str) -> None:
     """Stop an action whose own rule says so."""
     BulkAction.objects.filter(pk=action.pk, state="running").update(
         state="stopped", note=note, ended_at=timezone.now()
     )
+
+
+def pause_by_itself(action: BulkAction, *, note: str) -> None:
+    """Leave it to a person whether an action goes on."""
+    BulkAction.objects.filter(pk=action.pk, state="running").update(state="paused", note=note)
 
 
 def finish(action: BulkAction, *, run_id: str, now: datetime) -> None:

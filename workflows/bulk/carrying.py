@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 import psycopg
 from django.db import DatabaseError, connection, transaction
-from django.db.models import Count, Q
+from django.db.models import Count
 from django.db.models.functions import Now
 from django.utils import timezone
 
@@ -21,18 +22,16 @@ from workflows import recovery, runs
 from workflows.actor import Actor
 from workflows.builtin import functions
 from workflows.builtin.functions import Here
-from workflows.bulk import actions
+from workflows.bulk import actions, changes, judging, options
+from workflows.bulk.judging import Leave
 from workflows.engine.outcomes import StepFailure
 from workflows.errors import UnknownObject, WorkflowError
-from workflows.models import BulkAction, BulkItem, Run
+from workflows.models import BulkAction, BulkItem, Deployment, Run
 
 Json = Any
 PORTION: Final = 100  # runs in one step, at most
 PORTION_S: Final = 10.0  # and as many as the rate allows in so many seconds
 MAX_PORTIONS: Final = 9000  # of the 10,000 items that a map may have
-LOOK_EVERY: Final = 10  # runs after which it looks whether too many fail again
-# Before so many have ended again, no share of failures says anything.
-ENOUGH: Final = 10
 
 
 def register() -> None:
@@ -56,26 +55,34 @@ def bulk_open(arguments: Mapping[str, Json], here: Here) -> Json:
 
 def _size(action: BulkAction) -> int:
     """Return how many runs one portion takes: few enough to be short, many enough for a map to hold them all."""
-    rate = action.options.get("rate_per_s")
+    rate = options.of(action.options).rate_per_s
     wanted = PORTION if rate is None else max(1, min(PORTION, int(rate * PORTION_S)))
     return max(wanted, math.ceil(action.total / MAX_PORTIONS))
 
 
 def bulk_portion(arguments: Mapping[str, Json], here: Here) -> Json:
-    """Take the next runs of the action, at its rate, until the portion is done or somebody pauses it."""
+    """Take the next runs of the action, at its rate, until the portion is done or somebody pauses it.
+
+    Where runs have to end before further ones begin, `again_s` says after how many seconds to go on; 0: it is done.
+    """
     action = actions.get(arguments["bulk"])
-    rate = action.options.get("rate_per_s")
-    taken = {"done": 0, "refused": 0}
-    began = time.monotonic()
-    for number in range(_size(action)):
-        if number % LOOK_EVERY == 0 and _too_many_fail_again(action):
+    rate = options.of(action.options).rate_per_s
+    done = {"taken": int(arguments.get("taken") or 0), "again_s": 0.0}
+    began, before, leave = time.monotonic(), done["taken"], Leave()
+    while done["taken"] < _size(action):
+        if not leave.runs:
+            action.refresh_from_db()
+            waited_s = float(arguments.get("waited_s") or 0) if done["taken"] == before else 0.0
+            leave = judging.leave(action, waited_s=waited_s)
+        if not leave.runs:
+            return {**done, "again_s": leave.again_s}
+        if here.cancelled() or _surely_next(action.pk, here.run) is None:
             break
-        if here.cancelled() or (outcome := _surely_next(action.pk, here.run)) is None:
-            break
-        taken[outcome] += 1
+        done["taken"] += 1
+        leave = replace(leave, runs=leave.runs - 1)
         if rate is not None:
-            _wait_until(began + (number + 1) / rate)
-    return taken
+            _wait_until(began + (done["taken"] - before) / rate)
+    return done
 
 
 def bulk_close(arguments: Mapping[str, Json], here: Here) -> Json:
@@ -125,46 +132,61 @@ def _next(bulk_id: str, run_id: str) -> str | None:
         item = BulkItem.objects.filter(bulk=action, outcome="pending").order_by("id").first()
         if item is None:
             return None
-        outcome, reason = _act(action, item)
-        BulkItem.objects.filter(pk=item.pk).update(outcome=outcome, reason=reason, at=Now())
-        return outcome
+        item.outcome, item.reason = _act(action, item)
+        item.at = Now()
+        item.save(update_fields=["outcome", "reason", "made", "at"])
+        return item.outcome
 
 
 def _act(action: BulkAction, item: BulkItem) -> tuple[str, str]:
     actor, reason = _owner(action), f"{action.reason} (bulk action {action.pk})"
     try:
         with transaction.atomic():
-            if action.action == "retry":
-                recovery.retry(item.run_id, actor=actor, reason=reason, audited=False)
-            else:
-                runs.cancel(item.run_id, actor=actor, reason=reason, audited=False)
-    except UnknownObject:
-        return "refused", "The run was deleted meanwhile."
+            _ACTS[action.action](action, item, actor, reason)
+    except UnknownObject as problem:
+        gone = not Run.objects.filter(pk=item.run_id).exists()
+        return "refused", "The run was deleted meanwhile." if gone else problem.message
     except WorkflowError as problem:
-        return "refused", problem.message
+        return "refused", _with_places(problem)
     return "done", ""
+
+
+def _with_places(problem: WorkflowError) -> str:
+    """Say where it does not fit, too: nobody sees a form here."""
+    places = "; ".join(f"{path}: {message}" for path, message in getattr(problem, "errors", ())[:3])
+    return f"{problem.message} {places}".strip()
+
+
+def _retry(action: BulkAction, item: BulkItem, actor: Actor, reason: str) -> None:
+    release = _deployed(item.run_id) if action.options.get("deployed") else None
+    recovery.retry(item.run_id, actor=actor, reason=reason, release=release, audited=False)
+
+
+def _deployed(run_id: str) -> int | None:
+    """Return the release that is live where the run ran; None: it is the run's own, or there is none."""
+    run = runs.get(run_id)
+    live = Deployment.objects.filter(workflow=run.workflow, environment=run.environment_id)
+    found = live.exclude(stable=run.release_id).select_related("stable").first()
+    return found.stable.number if found is not None else None
+
+
+def _cancel(action: BulkAction, item: BulkItem, actor: Actor, reason: str) -> None:
+    runs.cancel(item.run_id, actor=actor, reason=reason, audited=False)
+
+
+def _fork(action: BulkAction, item: BulkItem, actor: Actor, reason: str) -> None:
+    change = changes.from_json(action.options["change"])
+    item.made = changes.fork(item.run_id, change, actor=actor, reason=reason).pk
+
+
+_ACTS: Final[Mapping[str, Callable[[BulkAction, BulkItem, Actor, str], None]]] = {
+    "retry": _retry,
+    "cancel": _cancel,
+    "fork": _fork,
+}
 
 
 def _owner(action: BulkAction) -> Actor:
     """Return who asked for it; names of people hold no colon."""
     kind, _, name = action.created_by.rpartition(":")
     return Actor(kind=kind or "user", name=name)  # type: ignore[arg-type]  # str(Actor) wrote it
-
-
-def _too_many_fail_again(action: BulkAction) -> bool:
-    """Stop the action where more of its runs have failed again than somebody was ready to accept."""
-    limit = action.options.get("stop_above")
-    if limit is None or action.action != "retry":
-        return False
-    done = BulkItem.objects.filter(bulk=action, outcome="done").values("run_id")
-    found = Run.objects.filter(pk__in=done, ended_at__isnull=False).aggregate(
-        ended=Count("pk"), failed=Count("pk", filter=Q(state="failed"))
-    )
-    if found["ended"] < ENOUGH or found["failed"] / found["ended"] <= limit:
-        return False
-    note = (
-        f"Stopped by itself: {found['failed']:,} of {found['ended']:,} retried runs failed again, "
-        f"more than {limit:.0%}."
-    )
-    actions.stop_by_itself(action, note=note)
-    return True

@@ -8,18 +8,22 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, Final, Literal
 
-from django.db.models import Case, CharField, Count, Exists, Min, OuterRef, Q, QuerySet, Sum, Value, When
-from django.db.models.fields.json import KeyTextTransform
+from django.db.models import Case, CharField, Count, Exists, OuterRef, Q, QuerySet, Sum, Value, When
+from django.utils import timezone
 
 from workflows import states
-from workflows.bulk import selections
+from workflows.bulk import consequences, selections
+from workflows.bulk.changes import Change
+from workflows.bulk.consequences import Calls
 from workflows.bulk.selections import Selection
 from workflows.errors import Invalid
-from workflows.models import Run, StepRun
+from workflows.failures import grouping
+from workflows.models import Run, StepRun, Taint
 from workflows.queries import run_list
+from workflows.queries.attention import Trouble
 
 Json = Any
-Action = Literal["retry", "cancel"]
+Action = Literal["retry", "cancel", "fork"]
 # The built-in workflow that carries bulk actions out; its own runs are never part of one.
 CARRIER: Final = "interlock-bulk"
 MAX_RUNS: Final = 100_000
@@ -35,6 +39,15 @@ WHY: Final[Mapping[str, tuple[str, str]]] = {
         "have a step whose outcome is unknown: settle it first",
     ),
     "going": ("is still going on: nothing to retry yet", "are still going on: nothing to retry yet"),
+    "unended": (
+        "is still going on: only what has ended is forked",
+        "are still going on: only what has ended is forked",
+    ),
+    "child": (
+        "is a child run: fork the run that started it",
+        "are child runs: fork the runs that started them",
+    ),
+    "clean": ("did not use what is quarantined", "did not use what is quarantined"),
     "deadline": (
         "is past its deadline, which a retry would meet again: start it again instead",
         "are past their deadline, which a retry would meet again: start them again instead",
@@ -55,12 +68,18 @@ WHY: Final[Mapping[str, tuple[str, str]]] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Asked:
-    """What would be done, to which runs, as they were at `frozen_at`."""
+    """What would be done, to which runs, as they were at `frozen_at`.
+
+    Of a retry: `with_cancelled` takes cancelled runs in; `deployed` goes on with the release that is live where a
+    run ran, instead of its own. Of a fork: `change`.
+    """
 
     action: Action
     selection: Selection
     frozen_at: datetime
     with_cancelled: bool = False
+    deployed: bool = False
+    change: Change | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,9 +97,10 @@ class Excluded:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ErrorGroup:
-    """Runs that failed alike: the same class of error at the same step."""
+class Alike:
+    """Runs that failed alike; `id` is their error group, None where they are in none yet."""
 
+    id: int | None
     error_class: str
     step: str
     message: str
@@ -89,23 +109,37 @@ class ErrorGroup:
 
 @dataclass(frozen=True, kw_only=True)
 class Preview:
-    """What a bulk action would do. `cost_usd`: what the steps that run again cost the last time, where known."""
+    """What a bulk action would do; `sample` and `workflows` name some of the runs and where they belong.
+
+    `cost_usd`: what the steps that run again cost the last time, where known; of a fork: all steps. Of a retry:
+    `calls` of tools with an effect that are sent again, and providers of these failures that are in trouble now.
+    """
 
     asked: Asked
     matched: int
     applies: int
     excluded: tuple[Excluded, ...]
-    groups: tuple[ErrorGroup, ...]
+    groups: tuple[Alike, ...]
     sample: tuple[Run, ...]
+    workflows: tuple[str, ...]
     cost_usd: Decimal | None
+    calls: tuple[Calls, ...] = ()
+    troubled: tuple[Trouble, ...] = ()
 
 
 def preview(asked: Asked) -> Preview:
-    """Count exactly what would happen.
+    """Count exactly what would happen. Puts failures into their groups first: not within a transaction.
 
     Raises:
         Invalid: more runs match than one action may hold.
     """
+    if asked.action == "retry":
+        grouping.settle()
+    return counted(asked)
+
+
+def counted(asked: Asked) -> Preview:
+    """Count what would happen, with failures in the groups in which they are. Raises: as `preview`."""
     verdicts = _counted(asked)
     chosen = applying(asked)
     excluded = (
@@ -120,7 +154,10 @@ def preview(asked: Asked) -> Preview:
         ),
         groups=_groups(chosen) if asked.action == "retry" else (),
         sample=tuple(chosen.order_by("-created_at", "-id")[:SAMPLE]),
-        cost_usd=_cost(chosen) if asked.action == "retry" else None,
+        workflows=tuple(chosen.order_by("workflow").values_list("workflow", flat=True).distinct()[:SAMPLE]),
+        cost_usd=_cost(asked, chosen),
+        calls=consequences.calls(chosen, _RETRIED) if asked.action == "retry" else (),
+        troubled=consequences.troubled(chosen, now=timezone.now()) if asked.action == "retry" else (),
     )
 
 
@@ -128,9 +165,11 @@ def counts(selection: Selection, *, frozen_at: datetime) -> dict[str, int]:
     """Return how many runs are meant, and to how many each action applies. Raises: Invalid."""
     retry = _counted(Asked(action="retry", selection=selection, frozen_at=frozen_at))
     cancel = _counted(Asked(action="cancel", selection=selection, frozen_at=frozen_at))
+    fork = _counted(Asked(action="fork", selection=selection, frozen_at=frozen_at))
     return {
         "matched": sum(retry.values()),
         "retry": retry.get("applies", 0) or retry.get("cancelled", 0),
+        "fork": fork.get("applies", 0),
         "cancel": cancel.get("applies", 0),
     }
 
@@ -163,8 +202,13 @@ def _counted(asked: Asked) -> dict[str, int]:
 def _judged(asked: Asked) -> QuerySet[Any]:
     """Say of each run whether the action applies to it, or why not."""
     meant = selections.runs_of(asked.selection, frozen_at=asked.frozen_at)
-    cases = _retry_cases(asked) if asked.action == "retry" else _CANCEL_CASES
-    return meant.annotate(verdict=Case(*cases, default=Value("applies"), output_field=CharField()))
+    return meant.annotate(verdict=Case(*_cases(asked), default=Value("applies"), output_field=CharField()))
+
+
+def _cases(asked: Asked) -> list[When]:
+    if asked.action == "retry":
+        return _retry_cases(asked)
+    return _fork_cases(asked) if asked.action == "fork" else _CANCEL_CASES
 
 
 def _retry_cases(asked: Asked) -> list[When]:
@@ -179,6 +223,18 @@ def _retry_cases(asked: Asked) -> list[When]:
     if not asked.with_cancelled:
         cases.append(When(state="cancelled", then=Value("cancelled")))
     return [*cases, When(~Exists(steps), then=Value("output"))]
+
+
+def _fork_cases(asked: Asked) -> list[When]:
+    cases = [
+        When(workflow=CARRIER, then=Value("carrier")),
+        When(parent__isnull=False, then=Value("child")),
+        When(Q(ended_at__isnull=True) | Q(ended_at__gt=asked.frozen_at), then=Value("unended")),
+    ]
+    if asked.change is not None and asked.change.clean_of is not None:
+        used = Taint.objects.filter(quarantine=asked.change.clean_of, run=OuterRef("pk"))
+        cases.append(When(~Exists(used), then=Value("clean")))
+    return cases
 
 
 _CANCEL_CASES: Final = [
@@ -196,31 +252,32 @@ def _with_examples(each: Excluded, asked: Asked) -> Excluded:
     return replace(each, examples=tuple(found.values_list("pk", flat=True)[:SAMPLE]))
 
 
-def _groups(chosen: QuerySet[Run]) -> tuple[ErrorGroup, ...]:
-    """Group failures by class and step, the largest first."""
-    parts = {name: KeyTextTransform(name, "error") for name in ("class", "step", "message")}
+def _groups(chosen: QuerySet[Run]) -> tuple[Alike, ...]:
+    """Group failures by what makes them alike, the largest first."""
     rows = (
         chosen.order_by()
-        .annotate(error_class=parts["class"], error_step=parts["step"])
-        .values("error_class", "error_step")
-        .annotate(count=Count("pk"), told=Min(parts["message"]))
-        .order_by("-count", "error_class", "error_step")[:_GROUPS]
+        .values("error_group", *(f"error_group__{name}" for name in ("error_class", "step", "message")))
+        .annotate(count=Count("pk"))
+        .order_by("-count", "error_group")[:_GROUPS]
     )
     return tuple(
-        ErrorGroup(
-            error_class=row["error_class"] or "",
-            step=row["error_step"] or "",
-            message=row["told"] or "",
+        Alike(
+            id=row["error_group"],
+            error_class=row["error_group__error_class"] or "",
+            step=row["error_group__step"] or "",
+            message=row["error_group__message"] or "",
             count=row["count"],
         )
         for row in rows
     )
 
 
-def _cost(chosen: QuerySet[Run]) -> Decimal | None:
-    """Sum what the steps that run again cost before; None where nothing is known."""
-    steps = StepRun.objects.filter(
-        run_id__in=chosen.order_by().values("pk"), superseded=False, state__in=_RETRIED
-    )
+def _cost(asked: Asked, chosen: QuerySet[Run]) -> Decimal | None:
+    """Sum what the steps that run again cost before; None where nothing is known. Of a fork: of all steps."""
+    if asked.action == "cancel":
+        return None
+    steps = StepRun.objects.filter(run_id__in=chosen.order_by().values("pk"), superseded=False)
+    if asked.action == "retry":
+        steps = steps.filter(state__in=_RETRIED)
     total: Decimal | None = steps.aggregate(spent=Sum("cost_usd"))["spent"]
     return total

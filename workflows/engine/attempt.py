@@ -5,16 +5,16 @@ The step boundary: whatever goes wrong in a step ends here as an outcome, never 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import structlog
 
 from providers.errors import ProviderError
-from workflows import database, payloads
-from workflows.engine import faults, scope, views
+from workflows import database
+from workflows.engine import agents, faults, scope, views
 from workflows.engine.bundle import Bundle
 from workflows.engine.commit import Claim
 from workflows.engine.outcomes import (
@@ -22,6 +22,7 @@ from workflows.engine.outcomes import (
     Failed,
     LeaseLost,
     Outcome,
+    Parked,
     Skipped,
     StepError,
     StepFailure,
@@ -30,12 +31,14 @@ from workflows.engine.outcomes import (
     Unknown,
 )
 from workflows.engine.plan import Node
-from workflows.engine.port import Port
-from workflows.engine.views import Known
+from workflows.engine.port import Cached, Port
+from workflows.engine.views import State
 from workflows.payloads import clean_text
 from workflows.spec import templates
-from workflows.spec.workflow import BranchBody, MapBody, ToolBody
-from workflows.step_kinds import LEAVES, branch, map_items
+from workflows.spec.step_bodies import AgentBody, MemoryBody
+from workflows.spec.workflow import BranchBody, LoopBody, MapBody
+from workflows.step_kinds import LEAVES, agent, branch, caching, loop, map_items, memory, tool
+from workflows.step_kinds.base import Acted
 
 Json = Any
 log = structlog.get_logger()
@@ -50,20 +53,17 @@ class Attempt:
     bundle: Bundle
     node: Node
     port: Port
-    known: Known
+    state: State
     input: Json = None
 
 
-def time_s(bundle: Bundle, node: Node) -> float:
-    """Return the longest that one attempt of a step may take, in seconds."""
+def time_s(claim: Claim, bundle: Bundle, node: Node) -> float:
+    """Return the longest that one attempt may take, in seconds."""
+    if claim.kind in agent.INNER:
+        return agent.limit_s(claim.kind, node.step, bundle)
     kind = LEAVES.get(node.step.kind)
     own = kind.limit_s(node.step, bundle) if kind else CONTAINER_S
     return min(own, node.step.timeout_s) if node.step.timeout_s is not None else own
-
-
-def is_once(bundle: Bundle, node: Node) -> bool:
-    """Say whether a repeated attempt could do something outside twice."""
-    return isinstance(node.step.body, ToolBody) and bundle.tools[node.step.body.tool].effect == "once"
 
 
 def perform(trying: Attempt) -> Outcome:
@@ -74,21 +74,27 @@ def perform(trying: Attempt) -> Outcome:
         database.AWAY: the same, because nothing can be.
     """
     try:
-        with _failures_named():
-            return _act(trying)
+        return come_to(trying)
     except (LeaseLost, *database.AWAY):
         raise
+    except Exception as crash:
+        claim = trying.claim
+        log.exception("step_crashed", run_id=claim.run, step=claim.path, attempt=claim.number)
+        message = f"{type(crash).__name__} in step {claim.path}; the worker's log has the details."
+        return Failed(error=StepError(error_class="internal", message=message), input=trying.input)
+
+
+def come_to(trying: Attempt) -> Outcome:
+    """Carry out one attempt; a fault of our own code is raised as it is."""
+    try:
+        with _failures_named():
+            return _act(trying)
     except Cancelled:
         return Stopped()
     except StepFailure as failure:
         error = StepError(error_class=failure.error_class, message=clean_text(failure.message))
         outcome = Failed if failure.outcome_known else Unknown
         return outcome(error=error, input=trying.input)
-    except Exception as crash:
-        claim = trying.claim
-        log.exception("step_crashed", run_id=claim.run, step=claim.path, attempt=claim.number)
-        message = f"{type(crash).__name__} in step {claim.path}; the worker's log has the details."
-        return Failed(error=StepError(error_class="internal", message=message), input=trying.input)
 
 
 @contextmanager
@@ -114,28 +120,116 @@ def _act(trying: Attempt) -> Outcome:
         )
     if claim.settling:
         return _settle(trying)
-    sees = views.scope(claim, bundle.plan, bundle.reads(step), trying.known)
+    if claim.kind in agent.INNER:
+        return _inner(trying)
+    sees = views.scope(claim, bundle.plan, bundle.reads(step), trying.state)
     if step.when is not None and not templates.evaluate(step.when, sees):
         return Skipped()
-    if isinstance(step.body, BranchBody):
-        return branch.expand(bundle.plan, trying.node, claim.path, sees, frame=claim.item_hash)
-    if isinstance(step.body, MapBody):
-        return map_items.expand(bundle.plan, trying.node, claim.path, sees, outer=claim.item_hash)
+    expand = _EXPAND.get(type(step.body))
+    if expand is not None:
+        return expand(trying, sees)
     kind = LEAVES[step.kind]
     trying.input = kind.prepare(step, bundle, sees)
+    key = caching.key(step, bundle, trying.input, environment=claim.environment, pins=claim.pins)
+    if key is not None and (found := trying.port.cached(key)) is not None:
+        return _from_cache(trying, found)
     faults.point("before_act", detail=claim.step_id)
-    acted = kind.act(step, bundle, trying.input, trying.port)
+    outcome = _acted(kind.act(step, bundle, trying.input, trying.port), trying)
+    if key is not None and step.cache_s is not None and isinstance(outcome, Succeeded):
+        return replace(outcome, cache=(key, step.cache_s))
+    return outcome
+
+
+def _from_cache(trying: Attempt, found: Cached) -> Succeeded:
+    source = {"run": found.run, "step": found.path}
+    lineage = [*found.lineage, ("run", found.run)]
+    return Succeeded(output=found.output, input=trying.input, lineage=lineage, data={"cached": source})
+
+
+def _inner(trying: Attempt) -> Outcome:
+    """A turn of an agent, or one of its calls of a tool."""
+    claim, bundle = trying.claim, trying.bundle
+    faults.point("before_act", detail=claim.step_id)
+    if claim.kind == agent.TURN:
+        return agents.turn(claim, bundle, trying.node, trying.port, trying.state)
+    trying.input = agents.call(claim, bundle, trying.node, trying.state)
+    return _acted(tool.call(bundle, trying.input, trying.port), trying)
+
+
+def _branch(trying: Attempt, sees: scope.Names) -> Outcome:
+    claim = trying.claim
+    return branch.expand(trying.bundle.plan, trying.node, claim.path, sees, frame=claim.item_hash)
+
+
+def _map(trying: Attempt, sees: scope.Names) -> Outcome:
+    claim = trying.claim
+    return map_items.expand(trying.bundle.plan, trying.node, claim.path, sees, outer=claim.item_hash)
+
+
+def _loop(trying: Attempt, sees: scope.Names) -> Outcome:
+    return loop.expand(trying.bundle.plan, trying.node, trying.claim.path, outer=trying.claim.item_hash)
+
+
+def _agent(trying: Attempt, sees: scope.Names) -> Outcome:
+    claim = trying.claim
+    return agent.expand(trying.node, trying.bundle, claim.path, sees, frame=claim.item_hash)
+
+
+def _memory(trying: Attempt, sees: scope.Names) -> Outcome:
+    """Read or change memory: what is written may depend on what is there, so it is rendered while acting."""
+    body = trying.node.step.body
+    assert isinstance(body, MemoryBody)
+    key = templates.render(body.key, sees)
+    asked = {"operation": body.operation, "scope": body.scope, "key": key}
+    trying.input = asked
+    faults.point("before_act", detail=trying.claim.step_id)
+
+    def value(current: Json) -> Json:
+        new = templates.render(body.value, {**sees, "current": current})
+        # What it was made of is recorded only where it was looked at: a list of messages is long.
+        seen = {"current": current} if "current" in templates.names_in(body.value).roots else {}
+        trying.input = {**asked, **seen, "value": new}
+        return new
+
+    return _acted(memory.act(body, str(key), trying.port, value), trying)
+
+
+# What its step holds → what is done with it: containers lay out their steps; memory needs the scope while it acts.
+_EXPAND: Final[Mapping[type, Callable[[Attempt, scope.Names], Outcome]]] = {
+    BranchBody: _branch,
+    MapBody: _map,
+    LoopBody: _loop,
+    AgentBody: _agent,
+    MemoryBody: _memory,
+}
+
+
+def _acted(acted: Acted | Parked, trying: Attempt) -> Outcome:
+    if isinstance(acted, Parked):
+        return acted
     return Succeeded(output=acted.output, input=trying.input, lineage=acted.lineage, data=acted.data)
 
 
 def _settle(trying: Attempt) -> Outcome:
-    """The children of a container have ended: fail with them, or collect what they gave."""
+    """What the step waits for has come, or its children have ended: fail with them, or take in what they gave."""
     failing = trying.claim.failing
     if failing:
         return Failed(error=StepError(error_class=failing["class"], message=failing["message"]))
-    recorded = payloads.load_one(trying.claim.input_hash)
-    if isinstance(trying.node.step.body, BranchBody):
+    recorded = trying.state.value(trying.claim.input_hash)
+    step = trying.node.step
+    if trying.claim.kind == agent.CALL:
+        trying.input = recorded
+        return _acted(tool.take_in(trying.bundle, recorded, trying.port), trying)
+    if isinstance(step.body, AgentBody):
+        return agent.settle(trying.state.below(f"{trying.claim.path}/turn["))
+    if isinstance(step.body, BranchBody):
         return branch.settle(recorded)
+    if isinstance(step.body, LoopBody):
+        return _next_turn(trying, turn=recorded["turn"])
+    kind = LEAVES.get(step.kind)
+    if kind is not None and kind.settle is not None:
+        trying.input = recorded
+        return _acted(kind.settle(step, trying.bundle, recorded, trying.port), trying)
     return _collect(trying, count=recorded["items"])
 
 
@@ -144,10 +238,30 @@ def _collect(trying: Attempt, *, count: int) -> Succeeded:
     claim, node = trying.claim, trying.node
     items: list[dict[str, Mapping[str, Json]]] = [{} for _ in range(count)]
     start = len(claim.path) + 1
-    for path, view in views.below(claim.run, f"{claim.path}[").items():
+    for path, view in trying.state.below(f"{claim.path}[").items():
         index, _, _ = path[start:].partition("]")
         items[int(index)][path.rpartition("/")[2]] = view
     return map_items.settle(node, items, _item_scopes(trying, items))
+
+
+def _next_turn(trying: Attempt, *, turn: int) -> Outcome:
+    """A turn of a loop has ended."""
+    claim, node, plan = trying.claim, trying.node, trying.bundle.plan
+    below = trying.state.below(f"{claim.path}[{turn}]/")
+    steps = {path.rpartition("/")[2]: view for path, view in below.items()}
+    inside = _inside(trying)
+    around = views.scope(claim, plan, loop.loop_body(node).until_reads - inside, trying.state)
+    frame = trying.state.frames(claim)[turn]
+    seen = {name: steps.get(name, scope.NEVER_REACHED) for name in inside}
+    sees = scope.inside(around, steps=seen, frame=frame)
+    return loop.settle(plan, node, claim.path, turn=turn, steps=steps, scope=sees, outer=claim.item_hash)
+
+
+def _inside(trying: Attempt) -> set[str]:
+    """Return the ids of the steps inside a container."""
+    return {
+        name for name, node in trying.bundle.plan.nodes.items() if trying.claim.step_id in node.containers
+    }
 
 
 def _item_scopes(trying: Attempt, items: list[dict[str, Mapping[str, Json]]]) -> list[dict[str, Json]]:
@@ -156,9 +270,9 @@ def _item_scopes(trying: Attempt, items: list[dict[str, Mapping[str, Json]]]) ->
     assert isinstance(body, MapBody)
     if body.output is None:
         return []
-    inside = {name for name, node in plan.nodes.items() if claim.step_id in node.containers}
-    around = views.scope(claim, plan, body.output_reads - inside, trying.known)
-    frames = views.item_frames(claim.step)
+    inside = _inside(trying)
+    around = views.scope(claim, plan, body.output_reads - inside, trying.state)
+    frames = trying.state.frames(claim)
     return [
         scope.inside(
             around, steps={name: steps.get(name, scope.NEVER_REACHED) for name in inside}, frame=frames[n]

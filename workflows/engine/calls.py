@@ -14,6 +14,9 @@ from workflows.engine.commit import Claim
 from workflows.engine.port import Spent
 from workflows.payloads import Batch, clean_text
 
+# Where a request's wire form holds the conversation.
+MESSAGES = ("body", "messages")
+
 
 class Recorder:
     """Writes the calls of one attempt, numbered on from those of earlier attempts of the step.
@@ -43,7 +46,7 @@ class Recorder:
             "provider": call.provider,
             "provider_version": call.provider_version,
             "model_requested": call.model_requested,
-            "request": batch.add(call.request),
+            "request": batch.add_in_parts(call.request, parts=MESSAGES),
         }
         self.made = number + 1
         self.open[call.number] = database.call(
@@ -59,6 +62,7 @@ class Recorder:
         document = {
             "model_returned": call.model_returned,
             "response": None if call.response is None else batch.add(call.response),
+            "answer": None if call.answer is None else batch.add(call.answer),
             "finish_reason": call.finish_reason,
             "usage": call.usage.as_json(),
             "cost_usd": None if call.cost_usd is None else str(call.cost_usd),

@@ -12,15 +12,18 @@ from workflows.engine.outcomes import (
     Expanded,
     Failed,
     Outcome,
+    Parked,
     Skipped,
     StepError,
     Stopped,
     Succeeded,
     Unknown,
 )
+from workflows.engine.plan import Node, Plan
 from workflows.engine.port import Spent
 from workflows.payloads import Batch, clean_text
 from workflows.spec import templates
+from workflows.step_kinds import agent, conversation
 
 Json = Any
 
@@ -32,15 +35,18 @@ def of(trying: Attempt, outcome: Outcome, spent: Spent) -> Change:
     match outcome:
         case Succeeded():
             given = None if outcome.input is None else batch.add(outcome.input)
-            written = {"input": given, "data": outcome.data, "lineage": outcome.lineage}
-            return _done(trying, "succeeded", outcome.output, {**common, **written})
+            common |= {"input": given, "data": outcome.data, "lineage": outcome.lineage}
+            common["cache"] = outcome.cache
+            return _done(trying, "succeeded", outcome.output, {**common, "children": outcome.beside})
         case Skipped():
+            common["data"] = outcome.data
             return _done(trying, "skipped", None, common)
         case Expanded():
             given = batch.add(outcome.input)
-            return Change(
-                outcome="expanded", input=given, data=outcome.data, children=outcome.children, **common
-            )
+            common |= {"input": given, "data": outcome.data, "wake_s": outcome.wake_s}
+            return Change(outcome="expanded", children=outcome.children, **common)
+        case Parked():
+            return _parked(outcome, common)
         case Stopped():
             return Change(outcome="cancelled", **common)
         case Failed() | Unknown():
@@ -51,6 +57,25 @@ def of(trying: Attempt, outcome: Outcome, spent: Spent) -> Change:
             return _failed(trying, outcome.error, common)
 
 
+def _parked(outcome: Parked, common: Mapping[str, Any]) -> Change:
+    batch: Batch = common["batch"]
+    child = outcome.child
+    if child is not None:
+        child = {**child, "input": batch.add(outcome.child_input)}
+    return Change(
+        outcome="parked",
+        input=batch.add(outcome.input),
+        data={"reason": outcome.reason, **outcome.data},
+        reason=outcome.reason,
+        wake_s=outcome.wake_s,
+        wake_at=outcome.wake_at,
+        awaits=outcome.awaits,
+        approval=outcome.approval,
+        child=child,
+        **common,
+    )
+
+
 def _done(trying: Attempt, outcome: str, value: Json, written: Mapping[str, Any]) -> Change:
     """A step is done: release what needs it, let the next item of its map go, end the run if it was the last."""
     plan, node, claim = trying.bundle.plan, trying.node, trying.claim
@@ -59,13 +84,16 @@ def _done(trying: Attempt, outcome: str, value: Json, written: Mapping[str, Any]
     view = {"output": value, "state": outcome, "error": None}
     if outcome == "failed":
         view["error"] = written["error"]
-    trying.known.of(claim.run)[claim.path] = view
+    trying.state.learn(claim.path, view)
+    next_ones = after(node, claim.kind, claim.path)
+    if claim.kind in agent.INNER:
+        return Change(outcome=outcome, output=output, successors=next_ones, **written)
     ends = decide.ends_run(plan, node)
     end, fails = _end(trying, batch) if ends else (None, None)
     return Change(
         outcome=outcome,
         output=output,
-        successors=decide.successors(node, claim.path),
+        successors=next_ones,
         next_item=decide.next_item_gate(plan, node),
         ends=ends and fails is None,
         end=end,
@@ -74,11 +102,18 @@ def _done(trying: Attempt, outcome: str, value: Json, written: Mapping[str, Any]
     )
 
 
+def after(node: Node, kind: str, path: str) -> list[str]:
+    """Return the paths of the step runs that wait for this one."""
+    if kind == agent.CALL:
+        return [conversation.after_call(path)]
+    return [] if kind == agent.TURN else decide.successors(node, path)
+
+
 def _end(trying: Attempt, batch: Batch) -> tuple[str | None, Mapping[str, Json] | None]:
     """Compute the run's output; a run whose output cannot be computed fails."""
     plan = trying.bundle.plan
     try:
-        sees = views.scope(trying.claim, plan, plan.definition.output_reads, trying.known)
+        sees = views.scope(trying.claim, plan, plan.definition.output_reads, trying.state)
         return batch.add(templates.render(plan.definition.output, sees)), None
     except templates.TemplateError as problem:
         return None, {"scope": "run", "error": output_error(problem)}
@@ -93,20 +128,33 @@ def output_error(problem: templates.TemplateError) -> dict[str, Json]:
 def _failed(trying: Attempt, error: StepError, written: Mapping[str, Any]) -> Change:
     """A step failed: once more, or as far up as somebody takes it."""
     plan, node, claim = trying.bundle.plan, trying.node, trying.claim
-    policy = None if claim.settling else node.step.retry
+    policy = None if claim.settling or claim.kind == agent.CALL else node.step.retry
     delay = decide.retry_delay_s(
         policy, error, failures=claim.failures + 1, seed=f"{claim.run}:{claim.path}:{claim.epoch}"
     )
     if delay is not None:
         return Change(outcome="retry", wake_s=delay, **written)
-    absorbed = decide.absorb(plan, node, claim.path)
-    if absorbed is None:
+    fails = failing(plan, node, claim.kind, claim.path, error.as_json())
+    if fails is None:
         return _done(trying, "failed", None, written)
-    told = {**error.as_json(), "step": claim.path}
-    fails = {
+    return Change(outcome="failed", fails=fails, **written)
+
+
+def failing(
+    plan: Plan, node: Node, kind: str, path: str, error: Mapping[str, Json]
+) -> dict[str, Json] | None:
+    """Return how far up a final failure goes, as `interlock_commit` takes it. None: the step itself takes it."""
+    if kind == agent.CALL:  # the model is told, and decides what to do about it
+        return None
+    if kind == agent.TURN:
+        agent_path = conversation.located(path)[0]
+        return {"scope": "container", "container": agent_path, "prefix": f"{agent_path}/", "error": error}
+    absorbed = decide.absorb(plan, node, path)
+    if absorbed is None:
+        return None
+    return {
         "scope": absorbed.scope,
         "container": absorbed.container,
         "prefix": absorbed.prefix,
-        "error": told,
+        "error": {**error, "step": path},
     }
-    return Change(outcome="failed", fails=fails, **written)

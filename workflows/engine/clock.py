@@ -1,4 +1,4 @@
-"""The clock: expired leases, timers, lost doorbells, unclosed scopes, deadlines.
+"""The clock: expired leases, timers, lost doorbells, unclosed scopes, deadlines, schedules, webhooks.
 
 It runs in every worker; one of them holds it by a lease row, and another takes over within five seconds. Each
 duty is a statement that may run twice. Nothing depends on it for correctness of a step, only for progress.
@@ -14,9 +14,11 @@ from typing import Any, Final
 import structlog
 from django.conf import settings
 
-from workflows import database
+from workflows import database, firing, quarantine, schedules
 from workflows.engine import dispatch, execute, hints
 from workflows.engine.leases import Process
+from workflows.failures import grouping
+from workflows.webhooks import delivering
 
 log = structlog.get_logger()
 TICK_S: Final = 0.25
@@ -36,8 +38,16 @@ class Clock(threading.Thread):
             (1.0, expire),
             (1.0, ring_again),
             (1.0, end_overdue),
+            (1.0, time_out),
             (3.0, close_unclosed),
+            (1.0, firing.tend),
+            (2.0, grouping.tend),
+            (10.0, quarantine.tend),
             (60.0, forget_workers),
+            (60.0, forget_results),
+            (0.5, delivering.tend),
+            (3600.0, schedules.forget_old),
+            (3600.0, delivering.forget_old),
         ]
         self.due = [0.0] * len(self.duties)
 
@@ -82,7 +92,10 @@ def after_loss(gone: list[dict[str, Any]]) -> None:
     dispatch.ring([step["step"] for step in gone if step["state"] == "ready"])
     for step in gone:
         if step["state"] != "ready":
-            dispatch.ring(execute.close(step["run"], release=_release(step["run"]), parent=step["parent"]))
+            release = _release(step["run"])
+            dispatch.ring(
+                execute.close(step["run"], release=release, parent=step["parent"], item=step["item"])
+            )
 
 
 def ring_again() -> None:
@@ -93,7 +106,13 @@ def ring_again() -> None:
 def end_overdue() -> None:
     """Stop runs that are past their deadline."""
     for run in database.call("interlock_deadlines", BATCH):
-        execute.close(run, release=_release(run), parent=None)
+        dispatch.ring(execute.close(run, release=_release(run), parent=None))
+
+
+def time_out() -> None:
+    """Fail containers whose time is over, once what runs inside has ended."""
+    for past in database.call("interlock_time_out", BATCH):
+        dispatch.ring(execute.close(past["run"], release=_release(past["run"]), parent=past["parent"]))
 
 
 def close_unclosed() -> None:
@@ -106,6 +125,15 @@ def forget_workers() -> None:
     """Drop workers that have been silent for a day."""
     database.fetch_all(
         "DELETE FROM workflows_worker WHERE seen_at < clock_timestamp() - interval '1 day' RETURNING id", []
+    )
+
+
+def forget_results() -> None:
+    """Drop cached results that are too old to be taken."""
+    database.fetch_all(
+        "DELETE FROM workflows_cachedresult WHERE key IN (SELECT key FROM workflows_cachedresult "
+        "WHERE expires_at < clock_timestamp() ORDER BY expires_at LIMIT 5000) RETURNING 1",
+        [],
     )
 
 

@@ -9,7 +9,7 @@ import json
 import time
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any, Final
 
 import structlog
@@ -25,6 +25,14 @@ log = structlog.get_logger()
 HOLD_S: Final = 600.0
 
 
+class OtherVersion(Exception):
+    """The statements in the database are not of this code's version: what it holds by `lease` it cannot read."""
+
+    def __init__(self, lease: uuid.UUID) -> None:
+        super().__init__("The database's statements are of another version than this process: restart it.")
+        self.lease = lease
+
+
 @dataclass(frozen=True, kw_only=True)
 class Claim:
     """One attempt that this worker holds: what `interlock_claim` returned."""
@@ -33,7 +41,10 @@ class Claim:
     run: str
     path: str
     step_id: str
+    kind: str
     epoch: int
+    lane: str
+    answer: str | None
     parent: int | None
     item: int | None
     item_hash: str | None
@@ -54,12 +65,24 @@ class Claim:
     pins: Mapping[str, int]
     variables: Mapping[str, Json]
     session: str | None
+    priority: int
+    run_error: Mapping[str, Json] | None
     run_started_at: str
     deadline_at: str | None
+    tree_path: str  # where the run stands below its root; what it calls is named by it
+    repeats: Mapping[str, int] | None
+    fork: Mapping[str, Json] | None
 
     @classmethod
     def from_row(cls, row: Mapping[str, Json]) -> Claim:
-        return cls(**{**row, "lease": uuid.UUID(row["lease"])})
+        """Read a claim. Raises: OtherVersion."""
+        lease = uuid.UUID(row["lease"])
+        if row.keys() != _TOLD:
+            raise OtherVersion(lease)
+        return cls(**{**row, "lease": lease})
+
+
+_TOLD: Final = frozenset(each.name for each in fields(Claim))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,10 +95,16 @@ class Change:
     output: str | None = None
     error: Mapping[str, str] | None = None
     wake_s: float | None = None
+    wake_at: str | None = None
+    reason: str | None = None
+    awaits: str | None = None
+    approval: Mapping[str, Json] | None = None
+    child: Mapping[str, Json] | None = None
     cost_usd: str | None = None
     tokens: Mapping[str, int] | None = None
     data: Mapping[str, Json] = field(default_factory=dict)
     lineage: Sequence[tuple[str, str]] = ()
+    cache: tuple[str, float] | None = None
     children: Sequence[Child] = ()
     successors: Sequence[str] = ()
     next_item: int | None = None
@@ -92,12 +121,13 @@ class Committed:
     next: Claim | None
     ready: tuple[int, ...]
     ended: bool
+    parked: bool = False  # the step waits for something outside of any worker
 
 
-def claim(*, worker: str, lease_s: float, idle: bool) -> Claim | None:
-    """Take the best ready row, if there is one."""
+def claim(*, worker: str, lease_s: float, idle: bool, after: str = "") -> Claim | None:
+    """Take the best ready row, if there is one. `after`: the lane that was served last."""
     lease = uuid.uuid4()
-    row = database.call("interlock_claim", worker, lease, lease_s, idle)
+    row = database.call("interlock_claim", worker, lease, lease_s, idle, after)
     return Claim.from_row(row) if row else None
 
 
@@ -117,13 +147,20 @@ def apply(
     while True:
         try:
             if doubtful and was_applied(claimed):
-                return Committed(applied=True, next=held(next_lease), ready=(), ended=False)
+                return Committed(
+                    applied=True,
+                    next=held(next_lease),
+                    ready=(),
+                    ended=False,
+                    parked=change.outcome == "parked",
+                )
             row = database.call("interlock_commit", document, *change.batch.columns())
             return Committed(
                 applied=row["applied"],
                 next=Claim.from_row(row["next"]) if row["next"] else None,
                 ready=tuple(row["ready"]),
                 ended=row["ended"],
+                parked=change.outcome == "parked",
             )
         except database.AWAY as error:
             if time.monotonic() > until:
@@ -153,10 +190,16 @@ def _document(
             "output": change.output,
             "error": change.error,
             "wake_s": change.wake_s,
+            "wake_at": change.wake_at,
+            "reason": change.reason,
+            "awaits": change.awaits,
+            "approval": change.approval,
+            "child": change.child,
             "cost": change.cost_usd,
             "tokens": change.tokens,
             "data": change.data,
             "lineage": change.lineage,
+            "cache": change.cache,
             "children": [_row(child, change.batch) for child in change.children],
             "successors": change.successors,
             "next_item": change.next_item,
@@ -192,18 +235,30 @@ def held(lease: uuid.UUID) -> Claim | None:
     return Claim.from_row(row) if row else None
 
 
-def close(claimed_run: str, *, parent: int | None, item: int | None, gate: int) -> Mapping[str, Json]:
+def close(claimed_run: str, *, parent: int | None, item: int | None, gate: int | None) -> Mapping[str, Json]:
     """After a commit: close what has no unfinished part left. See `close.sql`."""
     result: Mapping[str, Json] = database.call("interlock_close", claimed_run, parent, item, gate)
     return result
 
 
-def finish(run: str, *, output: str | None, error: Mapping[str, Json] | None, batch: Batch) -> bool:
-    """End a run whose steps are all done: with its output, or failed because that could not be computed."""
-    moved: bool = database.call(
-        "interlock_finish", run, output, json.dumps(error) if error else None, *batch.columns()
+def finish(
+    run: str, *, output: str | None, error: Mapping[str, Json] | None, batch: Batch
+) -> list[int] | None:
+    """End a run whose steps are all done: with its output, or failed because that could not be computed.
+
+    Returns what became ready by it, in other runs; None: it did not move.
+    """
+    ready: list[int] | None = database.call(
+        "interlock_finish_run", run, output, json.dumps(error) if error else None, *batch.columns()
     )
-    return moved
+    return ready
+
+
+def begin_closing(run: str, children: Sequence[Child]) -> list[int]:
+    """Let the steps begin that run at the end, once; return those that are ready."""
+    rows = [_row(child, Batch()) for child in children]
+    ready: list[int] = database.call("interlock_begin_closing", run, json.dumps(rows))
+    return ready
 
 
 def sending(claimed: Claim, data: Mapping[str, Json]) -> bool:

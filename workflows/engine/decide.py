@@ -68,8 +68,8 @@ def gate(plan: Plan, scope: Scope) -> int:
 
 
 def ends_run(plan: Plan, node: Node) -> bool:
-    """Say whether this step, done, always ends the run: the only sink of the workflow's own steps."""
-    return node.scope is plan.top and plan.top.sinks == (node.step.id,)
+    """Say whether this step, done, always ends the run: the only sink of the workflow, with nothing to do after."""
+    return node.scope is plan.top and plan.top.sinks == (node.step.id,) and not plan.last.steps
 
 
 def retry_delay_s(policy: RetryDef | None, error: StepError, *, failures: int, seed: str) -> float | None:
@@ -100,7 +100,7 @@ def absorb(plan: Plan, node: Node, path: str) -> Absorbed | None:
             index = plans.index_of(path, container)
             return Absorbed(scope="item", container=holder_path, prefix=f"{holder_path}[{index}]/")
         if holder.step.on_error == "continue":
-            mark = "[" if isinstance(body, MapBody) else "/"
+            mark = "[" if plan.is_numbered(container) else "/"
             return Absorbed(scope="container", container=holder_path, prefix=holder_path + mark)
         container = holder.scope.container
     return Absorbed(scope="run")

@@ -13,7 +13,6 @@ from typing import Any, Final
 
 import structlog
 from celery import current_app
-from django.conf import settings
 from kombu.exceptions import KombuError
 
 from workflows.engine import faults
@@ -24,10 +23,16 @@ TASK: Final = "workflows.ring"
 QUIET_S: Final = 2.0
 # One commit rings for no more rows than this; the workers that come take the rest one after the other.
 AT_ONCE: Final = 64
+# While so many messages wait, every thread is busy; whoever comes for one of them sees all rows that are ready.
+ENOUGH: Final = 8
+# How old the count of waiting messages may be: to ring (a doubled message costs little) and to keep silent (a row
+# that nobody comes for waits until the clock rings).
+COUNTED_FOR_S: Final = 0.05
+SILENT_FOR_S: Final = 0.002
 
 
 class _Bell:
-    """The broker as this process sees it: quiet for a while after a failure, silent while the queue is full."""
+    """The broker as this process sees it: quiet for a while after a failure, silent while enough messages wait."""
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
@@ -35,16 +40,17 @@ class _Bell:
         self.measured_at = 0.0
         self.queued = 0
 
-    def room(self) -> int:
-        """Return how many more messages are of use: about twice the threads of one worker wait at most."""
+    def is_of_use(self) -> bool:
+        """Say whether another message can wake anybody."""
         with self.lock:
             now = time.monotonic()
             if now < self.quiet_until:
-                return 0
-            if now - self.measured_at > 0.05:
+                return False
+            age_s = now - self.measured_at
+            if age_s > (COUNTED_FOR_S if self.queued < ENOUGH else SILENT_FOR_S):
                 self.measured_at = now
                 self.queued = _queue_length()
-            return max(0, 2 * settings.WORKER_THREADS - self.queued)
+            return self.queued < ENOUGH
 
     def failed(self) -> None:
         with self.lock:
@@ -64,7 +70,7 @@ def ring(steps: Sequence[int]) -> int:
         return 0
     faults.point("before_dispatch")
     try:
-        wanted = list(steps[: min(AT_ONCE, _bell.room())])
+        wanted = steps[:AT_ONCE] if _bell.is_of_use() else ()
         for step in wanted:
             current_app.send_task(TASK, args=[step], ignore_result=True, retry=False)
     except _broker_errors() as error:
@@ -83,9 +89,11 @@ def _broker_errors() -> tuple[type[BaseException], ...]:
 
 
 def _queue_length() -> int:
-    """Return how many messages wait, where the broker is a Valkey or Redis; elsewhere 0."""
-    if not str(settings.BROKER_URL).startswith(("redis", "rediss", "unix", "redis+socket")):
-        return 0
+    """Return how many messages wait in the broker."""
+    queue = current_app.conf.task_default_queue
     with current_app.producer_pool.acquire(block=True) as producer:
-        channel: Any = producer.channel  # kombu's redis channel; the base class has no `client`
-        return int(channel.client.llen(current_app.conf.task_default_queue))
+        channel: Any = producer.channel  # the base class has neither `client` nor `queue_declare`
+        if hasattr(channel, "client"):  # Valkey, Redis
+            return int(channel.client.llen(queue))
+        # As Celery declares it; asking passively for one that is not there yet would close the channel.
+        return int(channel.queue_declare(queue, durable=True, auto_delete=False).message_count)

@@ -20,7 +20,8 @@ from workflows.engine.commit import Claim, Committed
 from workflows.engine.leases import Active, Process, process
 from workflows.engine.live import LivePort
 from workflows.engine.outcomes import LeaseLost, Stopped
-from workflows.engine.views import Known
+from workflows.engine.stubbed import StubbedPort
+from workflows.engine.views import Known, Stored
 from workflows.payloads import Batch
 from workflows.spec import templates
 
@@ -44,6 +45,9 @@ def work(here: Process = process) -> int:
             claim = _advance(claim, here, known, go_on=lambda: _goes_on(here, slice_ends))
         except LeaseLost:
             claim = None
+        except commit.OtherVersion as other:
+            _give_way(here, other)
+            break
         except database.AWAY as error:
             log.warning("database_away", error=str(error)[:200])
             break
@@ -53,14 +57,22 @@ def work(here: Process = process) -> int:
     return made
 
 
+def _give_way(here: Process, other: commit.OtherVersion) -> None:
+    """Leave the work to workers of the database's version: hand back what came, at once, and take no more."""
+    log.error("worker_is_of_another_version", worker=here.id, error=str(other))
+    here.draining.set()
+    database.call("interlock_hand_back", [other.lease])
+
+
 def _goes_on(here: Process, slice_ends: float) -> bool:
     return here.takes_more() and time.monotonic() < slice_ends
 
 
 def _claim(here: Process) -> Claim | None:
     faults.point("before_claim")
-    claimed = commit.claim(worker=here.id, lease_s=settings.LEASE_S, idle=here.idle())
+    claimed = commit.claim(worker=here.id, lease_s=settings.LEASE_S, idle=here.idle(), after=here.served_last)
     if claimed is not None:
+        here.served_last = claimed.lane
         hints.tell(claimed.run)
     return claimed
 
@@ -92,7 +104,7 @@ def _advance(claim: Claim, here: Process, known: Known, *, go_on: Callable[[], b
 
 def _time_s(claim: Claim) -> float:
     loaded = bundle.load(claim.release)
-    return attempt.time_s(loaded, loaded.plan.nodes[claim.step_id])
+    return attempt.time_s(claim, loaded, loaded.plan.nodes[claim.step_id])
 
 
 def begin(active: Active, known: Known) -> Attempt:
@@ -100,14 +112,15 @@ def begin(active: Active, known: Known) -> Attempt:
     claim = active.claim
     loaded = bundle.load(claim.release)
     node = loaded.plan.nodes[claim.step_id]
-    port = LivePort(claim, active, time_s=attempt.time_s(loaded, node), once=attempt.is_once(loaded, node))
-    return Attempt(claim, loaded, node, port, known)
+    way_out = LivePort if claim.fork is None else StubbedPort
+    port = way_out(claim, active, time_s=attempt.time_s(claim, loaded, node))
+    return Attempt(claim, loaded, node, port, Stored(claim.run, known))
 
 
 def follow(claim: Claim, committed: Committed) -> None:
     """What comes after a commit: close finished scopes, ring for what is ready, tell the watchers."""
     ready = list(committed.ready)
-    if committed.next is None and not ready and not committed.ended:
+    if not committed.ended and not _goes_on_in(claim.run, committed):
         ready += close(
             claim.run, release=claim.release, parent=claim.parent, item=claim.item, step_id=claim.step_id
         )
@@ -115,27 +128,43 @@ def follow(claim: Claim, committed: Committed) -> None:
     dispatch.ring(ready)
 
 
+def _goes_on_in(run: str, committed: Committed) -> bool:
+    """Say whether the commit itself led this run on: then nothing of it can be left to close."""
+    if committed.next is not None and committed.next.run == run:
+        return True
+    return bool(committed.next or committed.ready) and not committed.parked
+
+
 def close(
     run: str, *, release: int, parent: int | None, item: int | None = None, step_id: str | None = None
 ) -> list[int]:
     """Close what has no unfinished part left, and end the run if that was all.
 
-    `step_id`: whose end is the occasion. Returns the step runs that became ready.
+    `step_id`: whose end is the occasion; where nobody knows, the next item of a map is looked for. Returns the step
+    runs that became ready.
     """
     plan = bundle.load(release).plan
-    gate = decide.gate(plan, plan.nodes[step_id].scope) if step_id else 0
+    gate = decide.gate(plan, plan.nodes[step_id].scope) if step_id else None
     closed = commit.close(run, parent=parent, item=item, gate=gate)
+    ready = list(closed["ready"])
     if closed["finish"]:
-        finish(run, release=release)
+        ready += finish(run, release=release)
+    if closed["closing"]:
+        ready += commit.begin_closing(run, decide.children(plan, plan.last, prefix=""))
     hints.tell(run)
-    return list(closed["ready"])
+    return ready
 
 
-def finish(run: str, *, release: int) -> None:
-    """Compute the output of a run whose steps are all done, and end it."""
+def finish(run: str, *, release: int) -> list[int]:
+    """Compute the output of a run whose steps are all done, and end it. Returns what became ready in other runs."""
     plan, batch = bundle.load(release).plan, Batch()
     try:
-        output = batch.add(templates.render(plan.definition.output, views.scope_at_end(run, plan)))
-        commit.finish(run, output=output, error=None, batch=batch)
+        output = batch.add(
+            templates.render(
+                plan.definition.output, views.scope_at_end(views.run_by_id(run), plan, Stored(run, Known()))
+            )
+        )
+        ready = commit.finish(run, output=output, error=None, batch=batch)
     except templates.TemplateError as problem:
-        commit.finish(run, output=None, error=changes.output_error(problem), batch=Batch())
+        ready = commit.finish(run, output=None, error=changes.output_error(problem), batch=Batch())
+    return ready or []

@@ -41,6 +41,7 @@ class Process:
         self.id = f"{self.host}:{os.getpid()}:{secrets.token_hex(3)}"
         self.threads = 0
         self.draining = threading.Event()
+        self.served_last = ""  # the lane of the last claim; whichever thread's
         self._lock = threading.Condition()
         self._active: dict[uuid.UUID, Active] = {}
         self._alone = False

@@ -47,16 +47,34 @@ class StepError:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Child:
+    """A row to add below a container. `frame` is the item that its steps see (None: as the container's)."""
+
+    path: str
+    step_id: str
+    kind: str
+    ordinal: int
+    waiting_on: int
+    item: int | None = None
+    frame: Json = None
+    held: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
 class Succeeded:
     output: Json
     input: Json = None
     lineage: Sequence[tuple[str, str]] = ()
     data: Mapping[str, Json] = field(default_factory=dict)
+    cache: tuple[str, float] | None = None  # the key under which others find it, and for how many seconds
+    beside: Sequence[Child] = ()  # step runs to add next to this one: what an agent's turn leads to
 
 
 @dataclass(frozen=True)
 class Skipped:
-    """`when` was false."""
+    """`when` was false, or a person said so (`data`)."""
+
+    data: Mapping[str, Json] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,27 +97,33 @@ class Stopped:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Child:
-    """A row to add below a container. `frame` is the item that its steps see (None: as the container's)."""
-
-    path: str
-    step_id: str
-    kind: str
-    ordinal: int
-    waiting_on: int
-    item: int | None = None
-    frame: Json = None
-    held: bool = False
-
-
-@dataclass(frozen=True, kw_only=True)
 class Expanded:
     """A container has decided what runs inside; it waits for that."""
 
     input: Json
     children: Sequence[Child]
+    wake_s: float | None = None  # when it fails with a time-out, children or not
     data: Mapping[str, Json] = field(default_factory=dict)
 
 
-Outcome = Succeeded | Skipped | Failed | Unknown | Stopped | Expanded
-Kind = Literal["succeeded", "skipped", "failed", "retry", "unknown", "expanded", "cancelled"]
+@dataclass(frozen=True, kw_only=True)
+class Parked:
+    """The step waits for something outside of any worker; its next attempt takes in what came.
+
+    `wake_s` or `wake_at` (RFC 3339): when it goes on in any case. `approval`: what a person is asked.
+    `child`: the run to start, as `interlock_start` takes it.
+    """
+
+    reason: Literal["time", "signal", "approval", "child"]
+    input: Json
+    wake_s: float | None = None
+    wake_at: str | None = None
+    awaits: str | None = None
+    approval: Mapping[str, Json] | None = None
+    child: Mapping[str, Json] | None = None
+    child_input: Json = None
+    data: Mapping[str, Json] = field(default_factory=dict)
+
+
+Outcome = Succeeded | Skipped | Failed | Unknown | Stopped | Expanded | Parked
+Kind = Literal["succeeded", "skipped", "failed", "retry", "unknown", "expanded", "parked", "cancelled"]

@@ -1,7 +1,8 @@
 """A workflow definition as the engine walks it: nodes, scopes, successors, paths. Pure, made once per release.
 
-A scope is a list of steps that run together: the workflow's own, a case of a branch, the body of a map.
-Paths name step runs: `decide/pay` lies in the branch `decide`, `score[17]/judge` in item 17 of the map `score`.
+A scope is a list of steps that run together: the workflow's own, those of its `finally`, a case of a branch, the
+body of a map or loop. Paths name step runs: `decide/pay` lies in the branch `decide`, `score[17]/judge` in item 17 of
+the map `score`, `refine[2]/draft` in the third turn of the loop `refine`.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from workflows.spec.workflow import BranchBody, MapBody, StepDef, WorkflowDef
+from workflows.spec.workflow import BranchBody, LoopBody, MapBody, StepDef, WorkflowDef
 
 _SEGMENT = re.compile(r"(?P<id>[a-z][a-z0-9_]*)(?:\[(?P<index>\d+)\])?")
 
@@ -45,6 +46,7 @@ class Plan:
     definition: WorkflowDef
     nodes: Mapping[str, Node]
     top: Scope
+    last: Scope  # the steps of `finally`; none: an empty scope
     scopes: Mapping[tuple[str, int | None], Scope]
 
     def locate(self, step_id: str, *, at: str) -> str:
@@ -56,13 +58,18 @@ class Plan:
     def is_map(self, step_id: str) -> bool:
         return isinstance(self.nodes[step_id].step.body, MapBody)
 
+    def is_numbered(self, step_id: str) -> bool:
+        """Whether the paths below a step carry a number: the items of a map, the turns of a loop."""
+        return isinstance(self.nodes[step_id].step.body, MapBody | LoopBody)
+
 
 def build(definition: WorkflowDef) -> Plan:
     """Lay out a definition."""
     scopes: dict[tuple[str, int | None], Scope] = {}
     nodes: dict[str, Node] = {}
     top = _lay_out(definition.steps, (None, None), (), nodes, scopes)
-    return Plan(definition, nodes, top, scopes)
+    last = _lay_out(definition.finally_, (None, None), (), nodes, scopes)
+    return Plan(definition, nodes, top, last, scopes)
 
 
 def _lay_out(
@@ -94,12 +101,12 @@ def _inner_scopes(step: StepDef) -> Iterator[tuple[int | None, Sequence[StepDef]
     if isinstance(step.body, BranchBody):
         for number, case in enumerate(step.body.cases):
             yield number, case.steps
-    elif isinstance(step.body, MapBody):
+    elif isinstance(step.body, MapBody | LoopBody):
         yield None, step.body.steps
 
 
 def index_of(path: str, container: str) -> int:
-    """Return which item of the map `container` a path lies in.
+    """Return which item of the map, or turn of the loop, `container` a path lies in.
 
     Raises:
         KeyError: the path does not lie in it.

@@ -8,7 +8,7 @@ from django.db.models.functions import Now
 
 from workflows import states
 
-ACTIONS = ("retry", "cancel")
+ACTIONS = ("retry", "cancel", "fork")
 OUTCOMES = ("pending", "done", "refused")
 
 
@@ -19,7 +19,7 @@ class BulkAction(models.Model):
     action = models.CharField(max_length=10)
     selection = models.JSONField()  # {filter} | {ids} | {bulk, part}: see workflows/bulk/selections.py
     frozen_at = models.DateTimeField()  # runs that came later, or failed later, are not part of it
-    options = models.JSONField(default=dict)  # {rate_per_s, stop_above, with_cancelled}
+    options = models.JSONField(default=dict)  # how it is carried out, and what else was asked: see actions.py
     preview = models.JSONField(default=dict)  # what the dry run said: {matched, excluded, groups, cost_usd}
     total = models.PositiveIntegerField()
     state = models.CharField(max_length=10)
@@ -28,6 +28,9 @@ class BulkAction(models.Model):
     created_by = models.CharField(max_length=200)
     created_at = models.DateTimeField(db_default=Now())
     starts_at = models.DateTimeField()  # until then it can be undone
+    passed_at = models.DateTimeField(
+        null=True
+    )  # since then the first runs have shown that the rest may follow
     ended_at = models.DateTimeField(null=True)
     run_id = models.CharField(max_length=20, blank=True, default="")  # the run that carries it out now
     idempotency_key = models.CharField(  # noqa: DJ001  null: none was given
@@ -52,6 +55,7 @@ class BulkItem(models.Model):
     bulk = models.ForeignKey(BulkAction, on_delete=models.CASCADE, related_name="items", db_index=False)
     run_id = models.CharField(max_length=20)
     outcome = models.CharField(max_length=10, default="pending")
+    made = models.CharField(max_length=20, blank=True, default="")  # the fork of the run
     reason = models.TextField(blank=True, default="")  # why it was refused
     at = models.DateTimeField(null=True)
 

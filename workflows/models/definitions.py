@@ -6,7 +6,7 @@ from django.db import models
 
 from workflows.models.ordered_json import OrderedJSONField
 
-KINDS = ("Provider", "Route", "Prompt", "Tool", "Corpus", "Workflow")
+KINDS = ("Provider", "Route", "Prompt", "Tool", "Corpus", "Workflow", "Schedule", "Webhook")
 
 
 class Definition(models.Model):

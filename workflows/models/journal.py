@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Q
 from django.db.models.functions import Now
 
 from workflows.models.runs import Run, StepRun
@@ -60,7 +60,9 @@ class Payload(models.Model):
 class Lineage(models.Model):
     """A piece of state that a step used: `kind` such as document, prompt, snapshot; `ref` names it."""
 
-    run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="lineage", db_constraint=False)
+    run = models.ForeignKey(
+        Run, on_delete=models.CASCADE, related_name="lineage", db_index=False, db_constraint=False
+    )
     step_run = models.ForeignKey(
         StepRun, on_delete=models.CASCADE, related_name="+", db_index=False, db_constraint=False
     )
@@ -68,7 +70,11 @@ class Lineage(models.Model):
     ref = models.TextField()
 
     class Meta:
-        indexes = [models.Index(fields=["kind", "ref"], name="lineage_ref")]
+        indexes = [
+            # Who used a piece, run by run, without a look at the rows.
+            models.Index(fields=["kind", "ref", "run", "step_run"], name="lineage_used"),
+            models.Index(fields=["run", "kind"], name="lineage_run"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.kind} {self.ref}"
@@ -94,7 +100,10 @@ class Call(models.Model):
     model_requested = models.CharField(max_length=200)
     model_returned = models.CharField(max_length=200, blank=True)
     request_hash = models.BinaryField()
-    response_hash = models.BinaryField(null=True)
+    response_hash = models.BinaryField(null=True)  # as it came over the wire
+    answer_hash = models.BinaryField(
+        null=True
+    )  # as the step got it; null: it got none. A replay answers with it
     finish_reason = models.CharField(max_length=30, blank=True)
     usage = models.JSONField(null=True)  # {input, cached, output, reasoning, source}
     cost_usd = models.DecimalField(max_digits=20, decimal_places=10, null=True)
@@ -109,7 +118,17 @@ class Call(models.Model):
             models.UniqueConstraint(fields=["step_run", "attempt", "number"], name="call_number"),
             models.CheckConstraint(condition=Q(state__in=["sending", "done"]), name="call_state_known"),
         ]
-        indexes = [models.Index(fields=["run", "id"], name="call_run")]
+        indexes = [
+            models.Index(fields=["run", "id"], name="call_run"),
+            models.Index(fields=["provider", "started_at"], name="call_provider"),
+            models.Index(fields=["model_requested", "started_at"], name="call_model"),
+            # Few answer under another name than they were asked for by: `small` as `small-0711`.
+            models.Index(
+                fields=["model_returned", "started_at"],
+                name="call_answered_by",
+                condition=~Q(model_returned=F("model_requested")),
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"{self.run_id} {self.provider}/{self.model_requested}"

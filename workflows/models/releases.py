@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from django.db import models
+
+IMPORTED: Final = "imported"  # the environment of runs that were taken in from another installation
 
 
 class Environment(models.Model):
@@ -27,6 +31,9 @@ class Release(models.Model):
     manifest = models.JSONField()
     created_at = models.DateTimeField(auto_now_add=True)
     created_by = models.CharField(max_length=200)
+    # Documents that stand in for versions, {group: {reference: body}}: those of a fork's overrides, or all of them
+    # where the release came with an imported run. It is no workflow's own then: `workflow` says where it is from.
+    documents_hash = models.BinaryField(null=True)
 
     class Meta:
         constraints = [

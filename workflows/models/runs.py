@@ -16,7 +16,7 @@ from django.db.models.fields.json import KeyTextTransform, KeyTransform
 from django.db.models.functions import Cast, Now, Upper
 
 from workflows import states
-from workflows.models.releases import Environment, Release
+from workflows.models.releases import IMPORTED, Environment, Release
 
 PRIORITIES = {"high": 1, "normal": 5, "low": 9}
 # Input and output of a run or a step, as one number; written so in queries, an index can serve it.
@@ -34,6 +34,12 @@ class Run(models.Model):
     # Where a run goes once its running attempts have ended: failed | cancelled.
     # Nothing new starts while it is set.
     stopping = models.CharField(max_length=10, blank=True, default="")
+    # Steps that run when all else has ended: '' there are none | pending | running.
+    closing = models.CharField(max_length=10, blank=True, default="", db_default="")
+    # Of the runs of a workflow with the same key, so many go on at once; the others wait, not admitted.
+    concurrency_key = models.TextField(null=True)  # noqa: DJ001
+    concurrency_limit = models.PositiveIntegerField(null=True)
+    admitted = models.BooleanField(default=True, db_default=True)
     title = models.TextField(blank=True, default="")
     trigger = models.CharField(max_length=20)  # api | console | cli | workflow | schedule …
     created_by = models.CharField(max_length=200)
@@ -45,9 +51,28 @@ class Run(models.Model):
     input_hash = models.BinaryField()
     output_hash = models.BinaryField(null=True)
     error = models.JSONField(null=True)  # {class, message, step}
+    # Of a failed run, a little after it failed; written by workflows/failures.
+    error_group = models.ForeignKey(
+        "ErrorGroup",
+        null=True,
+        on_delete=models.SET_NULL,
+        related_name="runs",
+        db_index=False,
+        db_constraint=False,
+    )
     idempotency_key = models.CharField(max_length=255, null=True)  # noqa: DJ001  null: none was given
     request_hash = models.BinaryField(null=True)  # of the parsed request body, to tell a repeat from a clash
     parent = models.ForeignKey("self", null=True, on_delete=models.PROTECT, related_name="children")
+    parent_path = models.TextField(null=True)  # noqa: DJ001  the step run of the parent that waits for this run
+    # Where it stands in the tree of its root: the same for each child run that the same step starts, so that the keys
+    # of what it calls are. Null: it is a root itself.
+    tree_path = models.TextField(null=True)  # noqa: DJ001
+    repeats = models.JSONField(
+        null=True
+    )  # {path of a step with a `once` effect: the epoch that may have it again}
+    # Of a fork: what it takes from the record and what happens for real.
+    # {of: the run whose record answers, from: path, effects: stub | live | {tool: live}, memory: as_recorded | live}
+    fork = models.JSONField(null=True)
     forked_from = models.ForeignKey("self", null=True, on_delete=models.PROTECT, related_name="forks")
     events = models.PositiveIntegerField(default=0)  # the run's own journal events so far
     created_at = models.DateTimeField(db_default=Now())
@@ -77,7 +102,15 @@ class Run(models.Model):
                 name="run_deadline",
                 condition=Q(deadline_at__isnull=False, ended_at__isnull=True),
             ),
+            models.Index(fields=["tree_path"], name="run_tree_path", condition=Q(tree_path__isnull=False)),
             models.Index(fields=["created_at"], name="run_open", condition=Q(ended_at__isnull=True)),
+            # Few: figures leave them out.
+            models.Index(fields=["created_at"], name="run_imported", condition=Q(environment=IMPORTED)),
+            models.Index(
+                fields=["workflow", "environment", "concurrency_key", "created_at"],
+                name="run_concurrency",
+                condition=Q(concurrency_key__isnull=False, ended_at__isnull=True),
+            ),
             # What the list filters by and few runs have.
             models.Index(fields=["release", "-created_at", "-id"], name="run_by_release"),
             GinIndex(fields=["tags"], name="run_by_tag", condition=Q(tags__gt=[])),
@@ -86,6 +119,16 @@ class Run(models.Model):
                 F("created_at").desc(),
                 name="run_by_error",
                 condition=Q(error__isnull=False),
+            ),
+            models.Index(
+                fields=["error_group", "-created_at", "-id"],
+                name="run_by_error_group",
+                condition=Q(error_group__isnull=False),
+            ),
+            models.Index(
+                fields=["ended_at"],
+                name="run_ungrouped",
+                condition=Q(state="failed", error_group__isnull=True) & ~Q(trigger="import"),
             ),
             # Any three letters in a row of what the list's text box looks in; `icontains` compares in upper case.
             GinIndex(
@@ -100,10 +143,13 @@ class Run(models.Model):
                 ),
                 name="run_text",
             ),
-            # Limits on numbers. Those of an expression are whole: of partial ones the planner keeps no statistics.
+            # Limits on numbers, of runs that have them: a run that goes on is written to often. Of partial indexes of
+            # an expression the planner keeps no statistics: a migration has statistics kept of the expressions.
             models.Index(fields=["cost_usd"], name="run_by_cost", condition=Q(cost_usd__isnull=False)),
-            models.Index(F("ended_at") - F("started_at"), name="run_by_duration"),
-            models.Index(TOKENS_USED, name="run_by_tokens"),
+            models.Index(
+                F("ended_at") - F("started_at"), name="run_by_duration", condition=Q(ended_at__isnull=False)
+            ),
+            models.Index(TOKENS_USED, name="run_by_tokens", condition=Q(tokens__isnull=False)),
         ]
 
     def __str__(self) -> str:
@@ -133,13 +179,20 @@ class StepRun(models.Model):
     )
     item = models.PositiveIntegerField(null=True)  # which item of the parent map
     item_hash = models.BinaryField(null=True)  # and its value
+    # ENVIRONMENT/WORKFLOW: workers take from the lanes in turn, and pauses close them.
+    lane = models.TextField(db_collation="C", default="", db_default="")
     state = models.CharField(max_length=10)
     reason = models.CharField(
         max_length=20, blank=True, default=""
-    )  # retry | children | lost | interrupted …
+    )  # retry | children | lost | interrupted | time | signal | approval | child …
     waiting_on = models.PositiveIntegerField(default=0)  # needs that are not done yet
     held = models.BooleanField(default=False)  # a map item beyond max_parallel
-    settling = models.BooleanField(default=False)  # its children have ended; the next attempt collects them
+    settling = models.BooleanField(default=False)  # what it waits for has come; the next attempt takes it in
+    at_end = models.BooleanField(
+        default=False, db_default=False
+    )  # one of the workflow's `finally` steps, or inside one
+    awaits = models.CharField(max_length=100, null=True)  # noqa: DJ001  the name of a signal
+    answer_hash = models.BinaryField(null=True)  # what came of the wait; null: its time ran out
     alone = models.BooleanField(default=False)  # lost twice: it runs with no neighbour in its process
     priority = models.PositiveSmallIntegerField(default=PRIORITIES["normal"])
     ready_at = models.DateTimeField(null=True)
@@ -164,9 +217,6 @@ class StepRun(models.Model):
     class Meta:
         constraints = [
             models.UniqueConstraint(fields=["run", "path", "epoch"], name="step_path_epoch"),
-            models.UniqueConstraint(
-                fields=["run", "path"], condition=Q(superseded=False), name="step_current_path"
-            ),
             models.CheckConstraint(condition=Q(state__in=list(states.STEP)), name="step_state_known"),
             models.CheckConstraint(
                 condition=Q(state="running", lease__isnull=False, lease_until__isnull=False)
@@ -177,7 +227,7 @@ class StepRun(models.Model):
         indexes = [
             # What a claim looks for.
             models.Index(
-                fields=["priority", "ready_at", "id"], name="step_ready", condition=Q(state="ready")
+                fields=["priority", "lane", "ready_at", "id"], name="step_ready", condition=Q(state="ready")
             ),
             # What the clock looks for.
             models.Index(fields=["lease_until"], name="step_leased", condition=Q(state="running")),

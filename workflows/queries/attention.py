@@ -19,6 +19,8 @@ _CALLS: Final = 5_000
 _CALLS_AT_LEAST: Final = 5
 _SHARE: Final = 0.1
 _CORPORA: Final = 3
+_LATELY: Final = timedelta(hours=24)
+_FAILS_FOR: Final = timedelta(minutes=5)
 _WORKER_SEEN: Final = timedelta(seconds=60)
 
 # How much one of them hurts: an outcome that nobody knows, or a run that stands still, before a failed one.
@@ -27,6 +29,9 @@ WEIGHTS: Final = {
     "unknown": 10.0,
     "stuck": 10.0,
     "provider": 5.0,
+    "schedule": 5.0,
+    "webhook": 2.0,
+    "approval": 2.0,
     "failed": 1.0,
     "documents": 0.5,
 }
@@ -34,7 +39,7 @@ WEIGHTS: Final = {
 
 @dataclass(frozen=True, kw_only=True)
 class Trouble:
-    """One kind of trouble. `ref` names the run or the corpus where it is one.
+    """One kind of trouble. `ref` names the run, the corpus, the schedule or the webhook where it is one.
 
     Of a provider: `share` of its calls failed (0 to 1), mostly with `error_class`; `ref` and `step` name the newest.
     """
@@ -62,7 +67,7 @@ class Trouble:
 _FAILED: Final = """
 SELECT count(*), min(created_at), min(id) FROM (
     SELECT id, created_at FROM workflows_run
-    WHERE state = 'failed' AND created_at >= %(since)s
+    WHERE state = 'failed' AND created_at >= %(since)s AND environment_id <> 'imported'
     ORDER BY created_at DESC, id DESC LIMIT %(limit)s) AS newest
 """
 _UNKNOWN: Final = """
@@ -75,7 +80,8 @@ SELECT count(DISTINCT run_id), min(ended), min(run_id), min(path) FROM (
 _STUCK: Final = """
 WITH due AS (
     (SELECT run_id, ready_at AS since, path FROM workflows_steprun
-     WHERE state = 'ready' AND ready_at < %(ready)s LIMIT %(limit)s)
+     WHERE state = 'ready' AND ready_at < %(ready)s
+       AND (NOT EXISTS (SELECT FROM workflows_pause) OR NOT interlock_paused(lane)) LIMIT %(limit)s)
     UNION ALL
     (SELECT run_id, lease_until, path FROM workflows_steprun
      WHERE state = 'running' AND lease_until < %(overdue)s LIMIT %(limit)s)
@@ -104,6 +110,25 @@ SELECT corpus.name, count(*), min(document.updated_at) FROM retrieval_document A
 JOIN retrieval_corpus AS corpus ON corpus.id = document.corpus_id
 WHERE document.state = 'failed' GROUP BY corpus.name ORDER BY count(*) DESC, corpus.name LIMIT %(corpora)s
 """
+# The last fire time had no run: it could not be started, or it was missed lately.
+_SCHEDULES: Final = """
+SELECT count(*), min(last.recorded_at), min(schedule.name) FROM workflows_schedule AS schedule
+CROSS JOIN LATERAL (
+    SELECT outcome, recorded_at FROM workflows_fire
+    WHERE workflows_fire.schedule = schedule.name AND outcome <> 'due' ORDER BY fire_at DESC LIMIT 1) AS last
+WHERE schedule.paused_at IS NULL
+  AND (last.outcome = 'failed' OR (last.outcome = 'missed' AND last.recorded_at >= %(since)s))
+"""
+# Nothing has arrived for a while, or the endpoint said lately that it is gone.
+_WEBHOOKS: Final = """
+SELECT count(*), min(coalesce(failing_since, disabled_at)), min(name) FROM workflows_webhook
+WHERE (disabled_at IS NULL AND failing_since < %(before)s)
+   OR (disabled_by = 'system:interlock' AND disabled_at >= %(since)s)
+"""
+_APPROVALS: Final = """
+SELECT count(*), min(requested_at), min(id)::text FROM (
+    SELECT id, requested_at FROM workflows_approval WHERE closed_at IS NULL LIMIT %(limit)s) AS open
+"""
 _NO_WORKER: Final = """
 SELECT count(*), min(created_at) FROM (
     SELECT created_at FROM workflows_run
@@ -116,15 +141,25 @@ def troubles(*, since: datetime, now: datetime) -> tuple[Trouble, ...]:
     """List what waits for a person, the most urgent first. Failed runs count from `since`, the rest from ever."""
     found = [
         *_one("failed", _rows(_FAILED, since=since, limit=COUNT_LIMIT)),
+        *standing(now=now),
+        *_one("workers", _rows(_NO_WORKER, limit=COUNT_LIMIT, seen=now - _WORKER_SEEN)),
+        *_one("approval", _rows(_APPROVALS, limit=COUNT_LIMIT)),
+        *_one("schedule", _rows(_SCHEDULES, since=now - _LATELY)),
+        *_one("webhook", _rows(_WEBHOOKS, before=now - _FAILS_FOR, since=now - _LATELY)),
+        *providers(now),
+        *_documents(),
+    ]
+    return tuple(sorted(found, key=lambda each: -each.urgency(now)))
+
+
+def standing(*, now: datetime) -> list[Trouble]:
+    """Tell of the runs that stand still: with an outcome that nobody knows, or with something due that nobody does."""
+    return [
         *_one("unknown", _rows(_UNKNOWN, limit=COUNT_LIMIT)),
         *_one(
             "stuck", _rows(_STUCK, ready=now - STUCK_READY, overdue=now - STUCK_OVERDUE, limit=COUNT_LIMIT)
         ),
-        *_one("workers", _rows(_NO_WORKER, limit=COUNT_LIMIT, seen=now - _WORKER_SEEN)),
-        *_providers(now),
-        *_documents(),
     ]
-    return tuple(sorted(found, key=lambda each: -each.urgency(now)))
 
 
 def _one(kind: str, rows: list[tuple[Any, ...]]) -> list[Trouble]:
@@ -136,7 +171,7 @@ def _one(kind: str, rows: list[tuple[Any, ...]]) -> list[Trouble]:
     return [Trouble(kind=kind, count=count, oldest=oldest, ref=run or "", step=step or "")]
 
 
-def _providers(now: datetime) -> list[Trouble]:
+def providers(now: datetime) -> list[Trouble]:
     """Name the providers that answer badly now, with the newest call that failed."""
     rows = _rows(
         _PROVIDERS, calls=_CALLS, since=now - PROVIDER_WINDOW, at_least=_CALLS_AT_LEAST, share=_SHARE

@@ -13,12 +13,14 @@ from retrieval import corpora, documents
 from retrieval.models import Corpus, Document, Snapshot
 from workflows import payloads
 from workflows.builtin import ingest
-from workflows.models import Deployment, Lineage, Run, StepRun
+from workflows.models import Deployment, Run, StepRun
+from workflows.pieces import Piece
+from workflows.queries import lineage
+from workflows.queries.lineage import Totals
 from workflows.queries.run_list import decode_cursor, encode_cursor, titles
 
 INGESTS: Final = 25
 _INGESTS_LOOKED_AT: Final = 500
-_LINEAGE: Final = 2_000
 RUNS: Final = 20
 _ENVIRONMENT: Final = "production"
 
@@ -168,22 +170,21 @@ def _outputs(runs: Iterable[Run]) -> dict[str, Any]:
     return {name: values[key.hex()] for name, key in keys.items()}
 
 
-def readers(corpus: str, version_ids: Sequence[int]) -> tuple[tuple[Reader, ...], int]:
-    """Return the newest runs that were given passages of some document versions, and how many there are.
-
-    By the index of the lineage. Counted up to `_LINEAGE` uses.
-    """
-    refs = [f"{corpus}/{version}" for version in version_ids]
-    uses = Lineage.objects.filter(kind="document", ref__in=refs).order_by("-id")
-    paths: dict[str, str] = {}
-    for run_id, path in uses.values_list("run_id", "step_run__path")[:_LINEAGE]:
-        paths.setdefault(run_id, path or "")
-    newest = list(Run.objects.filter(id__in=list(paths)).order_by("-created_at", "-id")[:RUNS])
-    named = titles(newest)
-    return (
-        tuple(
-            Reader(run.id, named[run.id], run.state, run.workflow, run.created_at, paths[run.id])
-            for run in newest
-        ),
-        len(paths),
+def readers(corpus: str, document: str) -> tuple[Reader, ...]:
+    """Return the newest runs that were given passages of a document."""
+    newest = lineage.page(_document(corpus, document), limit=RUNS).rows
+    named = titles([each.run for each in newest])
+    return tuple(
+        Reader(run.id, named[run.id], run.state, run.workflow, run.created_at, each.use.path)
+        for each in newest
+        for run in (each.run,)
     )
+
+
+def read_by(corpus: str, document: str) -> Totals:
+    """Count the runs that were given passages of a document."""
+    return lineage.totals(_document(corpus, document))
+
+
+def _document(corpus: str, name: str) -> Piece:
+    return Piece(kind="document", name=f"{corpus}/{name}")

@@ -15,7 +15,7 @@ from workflows.models import Definition, DefinitionVersion, Deployment, Release,
 from workflows.queries.run_list import titles
 
 _RECENT: Final = 8
-_ENVIRONMENT: Final = "production"
+ENVIRONMENT: Final = "production"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +65,7 @@ def workflows(*, now: datetime) -> list[WorkflowRow]:
         )
     )
     figures: dict[str, Any] = {row["workflow"]: row for row in ended}
-    deployments = Deployment.objects.filter(environment_id=_ENVIRONMENT)
+    deployments = Deployment.objects.filter(environment_id=ENVIRONMENT)
     released = dict(deployments.values_list("workflow", "stable__number"))
     return [
         WorkflowRow(
@@ -105,16 +105,16 @@ def releases(workflow: str) -> list[Release]:
     return list(Release.objects.filter(workflow=workflow).order_by("-number"))
 
 
-def deployed(workflow: str) -> Release | None:
-    """Return the release that new runs get."""
-    found = Deployment.objects.filter(workflow=workflow.replace("\0", ""), environment_id=_ENVIRONMENT)
-    deployment = found.select_related("stable").first()
-    return deployment.stable if deployment else None
+def deployments(workflow: str) -> dict[str, Release]:
+    """Return the releases that new runs get, by environment: production first, then by name."""
+    found = Deployment.objects.filter(workflow=workflow.replace("\0", "")).select_related("stable")
+    ordered = sorted(found, key=lambda each: (each.environment_id != ENVIRONMENT, each.environment_id))
+    return {each.environment_id: each.stable for each in ordered}
 
 
 def any_deployed() -> Release | None:
     """Return a release that can be started, the newest deployed; the product's own workflows do not count."""
-    found = Deployment.objects.filter(environment_id=_ENVIRONMENT).exclude(
+    found = Deployment.objects.filter(environment_id=ENVIRONMENT).exclude(
         workflow__startswith=reserved.PREFIX
     )
     deployment = found.select_related("stable").order_by("-deployed_at", "-id").first()

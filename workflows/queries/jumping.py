@@ -41,6 +41,8 @@ class Names:
     startable: tuple[str, ...]
     prompts: tuple[str, ...]
     corpora: tuple[str, ...]
+    schedules: tuple[str, ...] = ()
+    webhooks: tuple[str, ...] = ()
 
 
 NOTHING: Final = Names(workflows=(), startable=(), prompts=(), corpora=())
@@ -72,9 +74,9 @@ def names(text: str) -> Names:
     """Find definitions and corpora by a part of their name."""
     text = payloads.clean_text(text, limit=_TEXT_CHARS).strip()
     found = Definition.objects.filter(
-        kind__in=["Workflow", "Prompt"], archived_at=None, name__icontains=text
+        kind__in=["Workflow", "Prompt", "Schedule", "Webhook"], archived_at=None, name__icontains=text
     ).order_by("name")
-    pairs = list(found.values_list("kind", "name")[: 20 * LIMIT])
+    pairs = list(found.values_list("kind", "name")[: 40 * LIMIT])
     workflows = tuple(name for kind, name in pairs if kind == "Workflow")[:LIMIT]
     deployed = Deployment.objects.filter(environment_id=_ENVIRONMENT, workflow__in=workflows)
     can_start = set(deployed.values_list("workflow", flat=True)) if workflows else set()
@@ -84,4 +86,6 @@ def names(text: str) -> Names:
         startable=tuple(name for name in workflows if name in can_start),
         prompts=tuple(name for kind, name in pairs if kind == "Prompt")[:LIMIT],
         corpora=tuple(corpora[:LIMIT]),
+        schedules=tuple(name for kind, name in pairs if kind == "Schedule")[:LIMIT],
+        webhooks=tuple(name for kind, name in pairs if kind == "Webhook")[:LIMIT],
     )

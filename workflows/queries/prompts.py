@@ -18,7 +18,6 @@ from workflows.models import (
     Definition,
     DefinitionVersion,
     Deployment,
-    Lineage,
     Release,
     Run,
     StepRun,
@@ -227,8 +226,15 @@ def _references(name: str, numbers: Iterable[int]) -> list[str]:
 
 def samples(name: str, numbers: Sequence[int]) -> list[Sample]:
     """Return the newest steps that used one of these versions of a prompt."""
-    used = Lineage.objects.filter(kind="prompt", ref__in=_references(name, numbers)).order_by("-id")
-    rows = list(used.values_list("step_run_id", "ref")[:SAMPLES])
+    rows = database.fetch_all(
+        """
+        SELECT newest.step_run_id, newest.ref FROM unnest($1::text[]) AS wanted(ref) CROSS JOIN LATERAL (
+            SELECT run_id, step_run_id, ref FROM workflows_lineage WHERE kind = 'prompt' AND ref = wanted.ref
+             ORDER BY run_id DESC, step_run_id DESC LIMIT $2) AS newest
+         ORDER BY newest.run_id DESC, newest.step_run_id DESC LIMIT $2
+        """,
+        [_references(name, numbers), SAMPLES],
+    )
     steps = StepRun.objects.select_related("run").in_bulk([step for step, _ in rows])
     named = titles(list({step.run_id: step.run for step in steps.values()}.values()))
     return [_sample(steps[step], ref, named) for step, ref in rows if step in steps]

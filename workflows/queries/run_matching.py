@@ -16,12 +16,14 @@ from django.db.models import (
     Func,
     Q,
     QuerySet,
+    Value,
 )
 from django.db.models.expressions import Combinable
 from django.db.models.functions import Now
+from django.db.models.lookups import Exact
 
 from workflows import payloads, states
-from workflows.models import Release, Run, StepRun
+from workflows.models import Release, Run, StepRun, Taint
 from workflows.models.runs import TOKENS_USED
 
 # A step that is due and that nobody does. Each bound is several times what a healthy system needs.
@@ -49,6 +51,7 @@ class RunFilter:
 
     `states` are alternatives: a run's own, or `unknown` and `stuck`, as a run is shown by its steps; `attention`
     adds runs that wait for a person. `text` and each of `phrases` stand in a title, an error, or a step's name.
+    `taint` is the number of a quarantine that holds, or `any`; `group` that of an error group.
     `nothing` is what a filter that cannot be read means.
     """
 
@@ -62,6 +65,8 @@ class RunFilter:
     session: str = ""
     tags: tuple[str, ...] = ()
     error: str = ""
+    taint: str = ""
+    group: int | None = None
     bounds: tuple[Bound, ...] = ()
     since: datetime | None = None
     until: datetime | None = None
@@ -80,6 +85,8 @@ def matching(chosen: RunFilter) -> QuerySet[Run]:
     if chosen.tags:
         # The second condition is what the index of tags is kept under.
         runs = runs.filter(tags__contains=list(chosen.tags), tags__gt=[])
+    if chosen.taint:
+        runs = runs.filter(pk__in=_tainted(chosen.taint))
     for text in filter(None, (chosen.text, *chosen.phrases)):
         runs = runs.filter(_has_text(text))
     for bound in chosen.bounds:
@@ -95,6 +102,7 @@ def _exactly(chosen: RunFilter) -> Q:
         "created_at__gte": chosen.since,
         "created_at__lt": chosen.until,
         "error__class": chosen.error,
+        "error_group_id": chosen.group,
     }
     return Q(**{field: value for field, value in exact.items() if value})
 
@@ -127,6 +135,13 @@ def _has_text(text: str) -> Q:
     return named | in_error | _one_of(steps.values("run_id"))
 
 
+def _tainted(by: str) -> QuerySet[Taint, Any]:
+    taints = Taint.objects.filter(quarantine__released_at=None)
+    if by != "any":
+        taints = taints.filter(quarantine_id=int(by))
+    return taints.values("run_id")
+
+
 class _IsAnyOf(Func):
     arg_joiner = " = ANY("
     template = "(%(expressions)s))"
@@ -157,9 +172,10 @@ def _number(of: str) -> Combinable:
 
 
 def overdue_steps() -> Q:
-    """Say of a step run that it is due and that nobody does it."""
+    """Say of a step run that it is due and that nobody does it, although no pause holds it up."""
+    paused = Func(F("lane"), function="interlock_paused", output_field=BooleanField())
     return (
-        Q(state="ready", ready_at__lt=Now() - STUCK_READY)
+        (Q(state="ready", ready_at__lt=Now() - STUCK_READY) & Q(Exact(paused, Value(value=False))))
         | Q(state="running", lease_until__lt=Now() - STUCK_OVERDUE)
         | Q(state="waiting", wake_at__lt=Now() - STUCK_OVERDUE)
     )

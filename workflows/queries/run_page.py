@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-import psycopg
 from django.db.models import Q
 
-from workflows import payloads
+from workflows import payloads, pieces
 from workflows.models import Call, DefinitionVersion, JournalEvent, Lineage, Run, StepRun, Worker
 from workflows.payloads import Json
 from workflows.queries.step_rows import AttemptView, StepView, steps_of
@@ -21,8 +19,6 @@ __all__ = ["AttemptView", "StepView", "Value", "steps_of"]
 
 MISSING: Final = "This value is not stored any more."
 DAMAGED: Final = "This value cannot be read: its stored form is damaged, or the database refused to give it."
-# What reading a payload may raise beside its absence; the page shows everything else all the same.
-UNREADABLE: Final = (zlib.error, ValueError, psycopg.Error)
 
 
 @dataclass(frozen=True)
@@ -42,7 +38,7 @@ def value_of(key: bytes | memoryview | None) -> Value:
         return Value(payloads.load_one(key))
     except payloads.PayloadMissing:
         return Value(problem=MISSING)
-    except UNREADABLE:
+    except payloads.UNREADABLE:
         return Value(problem=DAMAGED)
 
 
@@ -64,12 +60,9 @@ def payload_belongs(run: Run, key: bytes) -> bool:
 
 
 def lineage_of(run_id: str, step_run_id: int) -> list[tuple[str, str]]:
-    """Return what a step used: kind and reference."""
-    return list(
-        Lineage.objects.filter(run_id=run_id, step_run_id=step_run_id)
-        .order_by("id")
-        .values_list("kind", "ref")
-    )
+    """Return what a step used: kinds and names of pieces of state, and runs."""
+    found = Lineage.objects.filter(run_id=run_id, step_run_id=step_run_id).order_by("id")
+    return pieces.named(found.values_list("kind", "ref"))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,6 +140,22 @@ class Queue:
     ahead: int
     median_wait_s: float | None
     workers: int
+
+
+@dataclass(frozen=True)
+class Held:
+    """Who paused a run, when, and why."""
+
+    by: str
+    at: datetime
+    reason: str
+
+
+def held(run_id: str) -> Held | None:
+    """Return how a run was paused the last time."""
+    event = JournalEvent.objects.filter(run=run_id, type="run.paused").order_by("-seq").first()
+    told = event.data if event and isinstance(event.data, dict) else {}
+    return Held(str(told.get("by") or "somebody"), event.at, str(told.get("reason") or "")) if event else None
 
 
 _RECENT: Final = 50

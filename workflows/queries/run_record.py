@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -12,23 +12,6 @@ from workflows.queries import run_page
 from workflows.queries.step_rows import StepView, steps_of
 
 Json = Any
-_AT_ONCE = 500
-
-
-def values_of(keys: Iterable[bytes | memoryview | None]) -> Mapping[str, Json]:
-    """Return payloads by hex of their hash; those that are gone or damaged are left out."""
-    wanted = list({bytes(key) for key in keys if key is not None})
-    found: dict[str, Json] = {}
-    for low in range(0, len(wanted), _AT_ONCE):
-        part = wanted[low : low + _AT_ONCE]
-        try:
-            found |= payloads.load(part)
-        except (payloads.PayloadMissing, *run_page.UNREADABLE):
-            for key in part:
-                value = run_page.value_of(key)
-                if not value.problem:
-                    found[key.hex()] = value.value
-    return found
 
 
 def of_run(run: Run) -> dict[str, Json]:
@@ -37,7 +20,7 @@ def of_run(run: Run) -> dict[str, Json]:
     keys = [run.input_hash, run.output_hash]
     keys += [key for step in steps for key in (step.input_hash, step.output_hash)]
     keys += [key for call in calls for key in (call.request_hash, call.response_hash)]
-    values = _Values(values_of(keys))
+    values = _Values(payloads.kept(key for key in keys if key is not None))
     paths = {step.id: step.path for step in steps}
     return {
         "run": _run(run, values),

@@ -69,6 +69,11 @@ def page(*, contains: str, after: str, now: datetime) -> Page:
     return Page(rows, more=start + PAGE < len(order), total=len(order))
 
 
+def names() -> tuple[str, ...]:
+    """Return the names of all workflows, but the product's own."""
+    return tuple(sorted(_named("")))
+
+
 def _trouble(figures: WorkflowFigures | None) -> tuple[int, int]:
     return (-figures.unknown, -figures.failed) if figures else (0, 0)
 

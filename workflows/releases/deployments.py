@@ -8,7 +8,7 @@ from __future__ import annotations
 from django.db import transaction
 from django.utils import timezone
 
-from workflows import audit
+from workflows import audit, quarantine
 from workflows.actor import Actor
 from workflows.errors import Conflict, UnknownObject
 from workflows.models import Definition, Deployment, Environment, Release
@@ -39,11 +39,18 @@ def deploy(workflow: str, *, environment: str, release: int, actor: Actor, reaso
 
     Raises:
         UnknownObject: no such workflow, environment or release.
+        Conflict: it holds something that is quarantined.
     """
     _check(workflow, environment)
     target = Release.objects.filter(workflow=workflow, number=release).first()
     if target is None:
         raise UnknownObject(f"Workflow {workflow} has no release {release}.", code="unknown_release")
+    held_back = quarantine.held_back(target)
+    if held_back is not None:
+        raise Conflict(
+            f"Release {release} of {workflow} is not deployed: {held_back} is quarantined.",
+            code="release_quarantined",
+        )
     with transaction.atomic():
         found, created = Deployment.objects.select_for_update(no_key=True).get_or_create(
             workflow=workflow,

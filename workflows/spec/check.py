@@ -45,7 +45,7 @@ def _problems(document: Document, library: Library) -> Iterator[Problem]:
     checked = shape_check.check(document)
     yield from checked.problems
     if document.kind == "Workflow":
-        yield from WorkflowCheck(document.body, checked.steps, library).problems()
+        yield from WorkflowCheck(document.body, checked.steps, checked.last, library).problems()
     elif checked.sound:
         yield from document_check.problems(document.kind, document.body, library)
 

@@ -1,4 +1,4 @@
-"""What a Provider, Route, Prompt, Tool or Corpus has to hold beyond its shape (pure)."""
+"""What a document of any kind but Workflow has to hold beyond its shape (pure)."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from providers import patterns
-from workflows.spec import schema, templates
-from workflows.spec.kinds import UNSUPPORTED_APIS, UNSUPPORTED_KEYS, unsupported
+from workflows.spec import cron, durations, near, schema, templates
+from workflows.spec.kinds import EVENTS, UNSUPPORTED_APIS, UNSUPPORTED_KEYS, unsupported
 from workflows.spec.library import Library
 from workflows.spec.places import Path
 from workflows.spec.sandbox import SCOPE
@@ -94,16 +94,79 @@ def _prompt(body: Mapping[str, Any], _: Library) -> Iterator[Problem]:
             yield ("messages", index, key), "needs an expression in `{{ }}` that gives a list of messages"
 
 
-def _tool(body: Mapping[str, Any], _: Library) -> Iterator[Problem]:
+def _tool(body: Mapping[str, Any], library: Library) -> Iterator[Problem]:
     forms = [form for form in TOOL_FORMS if form in body]
     if len(forms) != 1:
-        yield (), f"a Tool has exactly one of http and python; this one has {' and '.join(forms) or 'none'}"
+        yield (
+            (),
+            f"a Tool has exactly one of http, python, mcp and workflow; this one has {' and '.join(forms) or 'none'}",
+        )
+    if "workflow" in body and (problem := library.problem("Workflow", body["workflow"])):
+        yield ("workflow",), problem
     yield from schema_problems(body.get("input"), ("input",))
+    yield from schema_problems(body.get("output"), ("output",))
     declared = body.get("input")
     fields = declared.get("properties") if isinstance(declared, dict) else None
-    for path, text in template_texts(body.get("http", {}), ("http",)):
-        known = set(fields) if isinstance(fields, dict) else None
-        yield from _unknown_names(path, text, known, "the tool's input fields")
+    for key in ("http", "mcp"):
+        for path, text in template_texts(body.get(key, {}), (key,)):
+            known = set(fields) if isinstance(fields, dict) else None
+            yield from _unknown_names(path, text, known, "the tool's input fields")
+    if "mcp" in body:
+        yield from _mcp(body)
+
+
+def _mcp(body: Mapping[str, Any]) -> Iterator[Problem]:
+    server = body["mcp"]["server"]
+    if ("url" in server) == ("command" in server):
+        given = "both" if "url" in server else "neither"
+        yield ("mcp", "server"), f"a server has exactly one of `url` and `command`; this one has {given}"
+    for key in ("headers", "credential"):
+        if key in server and "url" not in server:
+            yield ("mcp", "server", key), "only a server with a `url` is sent this"
+    if templates.is_template(server.get("url", "")):
+        yield ("mcp", "server", "url"), "the address of a server is written out; no input can choose it"
+    if "input" not in body:
+        yield (
+            (),
+            "a Tool with `mcp` needs the key `input`: models are told it, and arguments are held against it; "
+            "the server's own list of tools has it as `inputSchema`",
+        )
+
+
+MAX_CATCH_UP_S = 7 * 86_400
+
+
+def _schedule(body: Mapping[str, Any], library: Library) -> Iterator[Problem]:
+    if problem := cron.problem(body["cron"]):
+        yield ("cron",), problem
+    if "timezone" in body and (problem := cron.zone_problem(body["timezone"])):
+        yield ("timezone",), problem
+    if durations.seconds(body.get("catch_up", "0s")) > MAX_CATCH_UP_S:
+        yield ("catch_up",), "at most 7d: what is older than a week is not caught up by itself"
+    if problem := library.problem("Workflow", body["workflow"]):
+        yield ("workflow",), problem
+        return
+    workflow = library.body("Workflow", body["workflow"]) or {}
+    declared = workflow.get("input", {})
+    try:
+        found = schema.problems_of_value(declared, body.get("input", {}))
+    except schema.SchemaError:
+        return  # told where the schema stands
+    for path, message in found:
+        yield ("input", *path), f"{message} (the input of workflow {body['workflow']})"
+
+
+def _webhook(body: Mapping[str, Any], _: Library) -> Iterator[Problem]:
+    doubled = {pattern for pattern in body["events"] if body["events"].count(pattern) > 1}
+    for pattern in sorted(doubled):
+        yield ("events",), f"{pattern!r} is there twice"
+    for index, pattern in enumerate(body["events"]):
+        family, _, event = pattern.partition(".")
+        known = EVENTS.get(family)
+        if known is None and pattern != "*":
+            yield ("events", index), f"there are no events {family!r}; there are {', '.join(EVENTS)}, and *"
+        elif known and event not in (*known, "*"):
+            yield ("events", index), f"there is no event {pattern!r}{near.meant(event, known)}"
 
 
 def _unknown_names(path: Path, text: str, known: set[str] | None, what: str) -> Iterator[Problem]:
@@ -123,4 +186,6 @@ _CHECKS: Mapping[str, Callable[[Mapping[str, Any], Library], Iterator[Problem]]]
     "Prompt": _prompt,
     "Tool": _tool,
     "Corpus": _corpus,
+    "Schedule": _schedule,
+    "Webhook": _webhook,
 }

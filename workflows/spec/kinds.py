@@ -5,18 +5,24 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-DOCUMENT_KINDS = ("Provider", "Route", "Prompt", "Tool", "Corpus", "Workflow")
+DOCUMENT_KINDS = ("Provider", "Route", "Prompt", "Tool", "Corpus", "Workflow", "Schedule", "Webhook")
 NAME = re.compile(r"[a-z][a-z0-9-]{0,62}\Z")
 NAME_EXPECTED = "lower-case letters, digits and hyphens, starting with a letter, 63 characters at the most"
 
+# What webhooks can be told of: families of events, and the events of those families that are complete.
+EVENTS: Mapping[str, tuple[str, ...]] = {
+    "run": ("succeeded", "failed", "cancelled"),
+    "schedule": ("failed", "missed", "skipped"),
+    "approval": (),
+    "rollout": (),
+    "alert": (),
+}
+
 # The language has them, the engine has not: kinds of documents, kinds of steps, and keys by where they stand.
-UNSUPPORTED_DOCUMENTS = frozenset({"Environment", "Schedule", "Budget", "Alert", "Webhook"})
-UNSUPPORTED_STEPS = frozenset({"agent", "workflow", "loop", "approval", "wait", "memory"})
+UNSUPPORTED_DOCUMENTS = frozenset({"Environment", "Budget", "Alert"})
+UNSUPPORTED_STEPS: frozenset[str] = frozenset()
 UNSUPPORTED_APIS = frozenset({"openai-responses", "google"})
 UNSUPPORTED_KEYS: Mapping[str, frozenset[str]] = {
-    "Workflow": frozenset({"concurrency", "finally"}),
-    "Tool": frozenset({"mcp", "workflow"}),
-    "step": frozenset({"cache"}),
     "source": frozenset({"url"}),
 }
 

@@ -29,19 +29,25 @@ class Placed:
 
 @dataclass
 class Scopes:
-    """Where every step of a workflow stands; `end` is what the workflow's output may name."""
+    """Where every step of a workflow stands."""
 
     placed: list[Placed] = field(default_factory=list)
     by_id: dict[str, Placed] = field(default_factory=dict)
-    ends: dict[Path, Ids] = field(default_factory=dict)  # by the path of a map: what its `output` may name
-    end: Ids = _NONE
+    ends: dict[Path, Ids] = field(
+        default_factory=dict
+    )  # by the path of a map or loop: what is known behind it
+    end: Ids = _NONE  # what the workflow's `output` may name
     problems: list[Problem] = field(default_factory=list)
 
 
-def place(steps: Sequence[StepNode]) -> Scopes:
-    """Work out the scope of every step; notes ids that are there twice, unknown needs and circles."""
+def place(steps: Sequence[StepNode], last: Sequence[StepNode] = ()) -> Scopes:
+    """Work out the scope of every step; notes ids that are there twice, unknown needs and circles.
+
+    `last`: the steps of `finally`, which may name all others.
+    """
     scopes = Scopes()
     scopes.end = _place_list(steps, _NONE, (), scopes)
+    _place_list(last, scopes.end, (), scopes)
     return scopes
 
 

@@ -43,6 +43,7 @@ class Checked:
     problems: tuple[Problem, ...]
     sound: bool
     steps: tuple[StepNode, ...] = ()
+    last: tuple[StepNode, ...] = ()  # those of `finally`
 
 
 def check(document: Document) -> Checked:
@@ -53,11 +54,13 @@ def check(document: Document) -> Checked:
         problems += _under(path, schema.problems_of_value(shape, value))
     sound = not any(_is_hard(problem) for problem in problems)
     steps: tuple[StepNode, ...] = ()
+    last: tuple[StepNode, ...] = ()
     if document.kind == "Workflow":
         reader = _StepReader()
         steps = reader.steps(document.body.get("steps"), ("steps",), 0)
+        last = reader.steps(document.body.get("finally"), ("finally",), 0)
         problems += reader.problems
-    return Checked(tuple(problems), sound, steps)
+    return Checked(tuple(problems), sound, steps, last)
 
 
 def _parts(document: Document) -> Iterator[tuple[Path, Any, shapes.Shape]]:
@@ -115,6 +118,8 @@ class _StepReader:
         problems += _unsupported("step", step, path)
         if kind in UNSUPPORTED_STEPS:
             problems.append(((*path, kind), unsupported(f"the step kind `{kind}`")))
+        if kind == "wait" and isinstance(step["wait"], dict):
+            problems += _wait_problems(step["wait"], (*path, kind))
         inner = self._inner(step, kind, path, depth, problems)
         self.problems += problems
         return StepNode(path, step, kind, not any(_is_hard(problem) for problem in problems), inner)
@@ -147,6 +152,16 @@ class _StepReader:
             for index, case in enumerate(body)
             if isinstance(case, dict)
         )
+
+
+def _wait_problems(wait: Mapping[str, Any], path: Path) -> list[Problem]:
+    given = [key for key in ("for", "until_time", "signal") if key in wait]
+    if len(given) != 1:
+        found = f"has {' and '.join(f'`{key}`' for key in given)}" if given else "has none of them"
+        return [(path, f"a wait has exactly one of `for`, `until_time`, `signal`; this one {found}")]
+    if "timeout" in wait and given != ["signal"]:
+        return [((*path, "timeout"), "only a wait for a `signal` has a `timeout`")]
+    return []
 
 
 def _case_problems(cases: list[Any], path: Path) -> list[Problem]:

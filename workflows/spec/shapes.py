@@ -76,6 +76,8 @@ CREDENTIAL = matching(
     "^(env:[A-Za-z_][A-Za-z0-9_]*|secret:[a-z][a-z0-9-]{0,62})$",
     "env:NAME (an environment variable) or secret:NAME (a stored secret)",
 )
+BASE_URL = matching("^https?://[^ ]+$", "an address that starts with http:// or https://")
+TOOL_PYTHON = matching(r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$", "a function as package.module:function")
 RETRY = mapping(attempts=whole(1, 100), first=DURATION, max_=DURATION)
 
 _RULE = mapping(
@@ -92,7 +94,7 @@ PROVIDER = mapping(
     kind=ANY,
     name=ANY,
     api=one_of(*APIS),
-    base_url=matching("^https?://[^ ]+$", "an address that starts with http:// or https://"),
+    base_url=BASE_URL,
     credential=CREDENTIAL,
     limits=mapping(requests_per_minute=POSITIVE, tokens_per_minute=POSITIVE, concurrency=POSITIVE),
     models=list_of(
@@ -140,6 +142,7 @@ TOOL = mapping(
     name=ANY,
     description=TEXT,
     input=SCHEMA,
+    output=SCHEMA,
     http=mapping(
         "method url",
         method=one_of(*METHODS),
@@ -148,9 +151,18 @@ TOOL = mapping(
         body=ANY,
         credential=CREDENTIAL,
     ),
-    python=matching(r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$", "a function as package.module:function"),
-    mcp=ANY,
-    workflow=ANY,
+    python=TOOL_PYTHON,
+    mcp=mapping(
+        "server tool",
+        server=mapping(
+            url=BASE_URL,
+            headers={"type": "object", "additionalProperties": TEXT},
+            credential=CREDENTIAL,
+            command=NAME,
+        ),
+        tool=FILLED,
+    ),
+    workflow=REFERENCE,
     effect=one_of("read", "idempotent", "once"),
     timeout=DURATION,
 )
@@ -171,11 +183,40 @@ WORKFLOW = mapping(
     name=ANY,
     input=SCHEMA,
     session=TEXT,
-    concurrency=ANY,
+    concurrency=mapping("key limit", key=FILLED, limit=whole(1, 10_000)),
     deadline=DURATION,
     steps={"type": "array", "minItems": 1, "maxItems": MAX_STEPS},
-    finally_=ANY,
+    finally_={"type": "array", "minItems": 1, "maxItems": MAX_STEPS},
     output=ANY,
+)
+
+SCHEDULE = mapping(
+    "kind name workflow cron",
+    kind=ANY,
+    name=ANY,
+    workflow=NAME,
+    environment=NAME,
+    cron=FILLED,
+    timezone=FILLED,
+    input=ANY,
+    overlap=one_of("skip", "queue", "cancel-running"),
+    catch_up=DURATION,
+)
+
+WEBHOOK = mapping(
+    "kind name url secret events",
+    kind=ANY,
+    name=ANY,
+    url=matching("^https?://[^ ]+$", "an address that starts with http:// or https://"),
+    secret=CREDENTIAL,
+    events=list_of(
+        matching(
+            r"^(\*|[a-z_]+(\.[a-z_]+)*(\.\*)?)$",
+            "the type of an event such as run.failed, all of a family such as run.*, or * for every event",
+        ),
+        least=1,
+        most=100,
+    ),
 )
 
 DOCUMENTS: Mapping[str, Shape] = {
@@ -185,4 +226,6 @@ DOCUMENTS: Mapping[str, Shape] = {
     "Tool": TOOL,
     "Corpus": CORPUS,
     "Workflow": WORKFLOW,
+    "Schedule": SCHEDULE,
+    "Webhook": WEBHOOK,
 }

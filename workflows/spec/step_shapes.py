@@ -32,21 +32,22 @@ _WITH: Shape = {"type": "object", "x-expected": "a mapping of names to values"}
 _ERROR_CLASS = matching("^[a-z][a-z_]{0,62}$", "an error class such as `timeout`")
 _RETRY = RETRY | {"properties": {**RETRY["properties"], "on": list_of(_ERROR_CLASS, least=1)}}
 
-_COMMON: dict[str, Shape] = {
+# What every step may have, whatever its kind.
+COMMON: Mapping[str, Shape] = {
     "id": IDENTIFIER,
     "needs": {**list_of(IDENTIFIER), "uniqueItems": True},
     "when": EXPRESSION,
     "retry": _RETRY,
     "timeout": DURATION,
     "on_error": one_of("fail", "continue"),
-    "cache": ANY,
+    "cache": DURATION,
     "note": TEXT,
 }
 
 
 def _step(kind: str, shape: Shape, required: str = "", **fields: Shape) -> Shape:
     return mapping(
-        f"id {kind} {required}", **{**_COMMON, kind: shape, **{k.rstrip("_"): v for k, v in fields.items()}}
+        f"id {kind} {required}", **{**COMMON, kind: shape, **{k.rstrip("_"): v for k, v in fields.items()}}
     )
 
 
@@ -55,14 +56,18 @@ _CHANGE = mapping(
     "scope key", scope=_SCOPE, key=FILLED, value=ANY, on_conflict=one_of("fail", "retry", "overwrite")
 )
 _MEMORY = mapping(
-    read=mapping("scope key", scope=_SCOPE, key=FILLED), write=_CHANGE, append=_CHANGE, delete=_CHANGE
+    read=mapping("scope key", scope=_SCOPE, key=FILLED),
+    write=_CHANGE | {"required": ["scope", "key", "value"]},
+    append=_CHANGE | {"required": ["scope", "key", "value"]},
+    delete=_CHANGE,
 )
+SIGNAL = matching("^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$", "a name of letters, digits, `.`, `_` and `-`")
 _APPROVAL = mapping(
     "title",
     title=FILLED,
     details=TEXT,
     fields=SCHEMA,
-    group=FILLED,
+    group={"type": "string", "minLength": 1, "maxLength": 150},
     timeout=DURATION,
     on_timeout=one_of("approve", "reject", "fail"),
 )
@@ -101,7 +106,7 @@ STEP_SHAPES: Mapping[str, Shape] = {
         with_=_WITH,
         tools=list_of(REFERENCE),
         agents=list_of(REFERENCE),
-        max_turns=POSITIVE,
+        max_turns=whole(1, 1_000),
         max_cost=MONEY,
         output=SCHEMA,
     ),
@@ -119,9 +124,9 @@ STEP_SHAPES: Mapping[str, Shape] = {
         ),
     ),
     "branch": _step("branch", list_of(CASE, least=1, most=100)),
-    "loop": _step("loop", mapping("steps", until=EXPRESSION, max_turns=POSITIVE, steps=STEPS)),
+    "loop": _step("loop", mapping("steps", until=EXPRESSION, max_turns=whole(1, 1_000), steps=STEPS)),
     "approval": _step("approval", _APPROVAL),
-    "wait": _step("wait", mapping(for_=TEXT, until_time=TEXT, signal=FILLED, timeout=DURATION)),
+    "wait": _step("wait", mapping(for_=FILLED, until_time=FILLED, signal=SIGNAL, timeout=DURATION)),
     "memory": _step("memory", _MEMORY),
     "set": _step(
         "set", {"type": "object", "minProperties": 1, "x-expected": "a mapping of names to expressions"}

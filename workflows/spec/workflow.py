@@ -6,11 +6,12 @@ May not: check anything that `check` has checked, or look at other documents.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Literal
 
-from workflows.spec import templates
+from workflows.spec import step_bodies, templates
 from workflows.spec.durations import optional_seconds, seconds
+from workflows.spec.step_bodies import LeafBody, SetBody, ToolBody
 
 Json = Any
 OnError = Literal["fail", "continue"]
@@ -30,6 +31,7 @@ STEP_KINDS = (
     "set",
 )
 DEFAULT_MAX_PARALLEL = 8
+DEFAULT_MAX_TURNS = 10
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,38 +42,6 @@ class RetryDef:
     first_s: float = 0.5
     max_s: float = 8.0
     on: frozenset[str] | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class PromptBody:
-    prompt: str
-    route: str
-    with_: Mapping[str, Json] = field(default_factory=dict)
-    params: Mapping[str, Json] = field(default_factory=dict)
-    output: Mapping[str, Json] | None = None
-    repair: int = 0
-
-
-@dataclass(frozen=True, kw_only=True)
-class RetrieveBody:
-    corpus: str
-    query: str
-    top_k: int = 8
-    mode: str = "hybrid"
-    index: str = "auto"
-    filter: Mapping[str, Json] | None = None
-    min_score: float | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class ToolBody:
-    tool: str
-    with_: Mapping[str, Json] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, kw_only=True)
-class SetBody:
-    values: Mapping[str, Json]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,7 +70,17 @@ class MapBody:
     output_reads: frozenset[str] = frozenset()
 
 
-Body = PromptBody | RetrieveBody | ToolBody | SetBody | BranchBody | MapBody
+@dataclass(frozen=True, kw_only=True)
+class LoopBody:
+    """`until` None: as often as `max_turns` says. `until_reads`: the steps it names."""
+
+    steps: tuple[StepDef, ...]
+    until: str | None = None
+    max_turns: int = DEFAULT_MAX_TURNS
+    until_reads: frozenset[str] = frozenset()
+
+
+Body = LeafBody | BranchBody | MapBody | LoopBody
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,9 +94,18 @@ class StepDef:
     when: str | None = None
     retry: RetryDef | None = None
     timeout_s: float | None = None
+    cache_s: float | None = None  # so long others may take its result
     on_error: OnError = "fail"
     note: str = ""
     reads: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Concurrency:
+    """Of the runs with the same key, `limit` go on at once."""
+
+    key: str
+    limit: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,6 +114,7 @@ class WorkflowDef:
     steps: tuple[StepDef, ...]
     input_schema: Mapping[str, Json] | None = None
     session: str | None = None
+    concurrency: Concurrency | None = None
     deadline_s: float | None = None
     finally_: tuple[StepDef, ...] = ()
     output: Json = None
@@ -135,7 +125,7 @@ class WorkflowDef:
 
         Raises: KeyError.
         """
-        return {step.id: step for step in walk(self.steps)}[id]
+        return {step.id: step for step in walk((*self.steps, *self.finally_))}[id]
 
 
 def parse(body: Mapping[str, Json]) -> WorkflowDef:
@@ -145,6 +135,7 @@ def parse(body: Mapping[str, Json]) -> WorkflowDef:
         steps=_steps(body["steps"]),
         input_schema=body.get("input"),
         session=body.get("session"),
+        concurrency=Concurrency(**body["concurrency"]) if "concurrency" in body else None,
         deadline_s=optional_seconds(body.get("deadline")),
         finally_=_steps(body.get("finally", ())),
         output=body.get("output"),
@@ -163,10 +154,10 @@ def walk(steps: Sequence[StepDef]) -> Sequence[StepDef]:
 
 
 def inner_steps(step: StepDef) -> tuple[tuple[StepDef, ...], ...]:
-    """The lists of steps that a step holds: one per case of a branch, one in a map."""
+    """The lists of steps that a step holds: one per case of a branch, one in a map or loop."""
     if isinstance(step.body, BranchBody):
         return tuple(case.steps for case in step.body.cases)
-    return (step.body.steps,) if isinstance(step.body, MapBody) else ()
+    return (step.body.steps,) if isinstance(step.body, MapBody | LoopBody) else ()
 
 
 def kind_of(step: Mapping[str, Json]) -> str:
@@ -190,6 +181,7 @@ def _step(step: Mapping[str, Json], previous: str | None) -> StepDef:
         when=step.get("when"),
         retry=_retry(step.get("retry")),
         timeout_s=optional_seconds(step.get("timeout")),
+        cache_s=optional_seconds(step.get("cache")),
         on_error=step.get("on_error", "fail"),
         note=step.get("note", ""),
         reads=own_names(step).steps,
@@ -197,7 +189,7 @@ def _step(step: Mapping[str, Json], previous: str | None) -> StepDef:
 
 
 def own_names(step: Mapping[str, Json]) -> templates.Names:
-    """The names that a step's own expressions use: not those of its inner steps, nor of a map's `output`.
+    """The names that a step's own expressions use: not those of its inner steps, of a map's `output`, of an `until`.
 
     Raises: TemplateError.
     """
@@ -205,16 +197,37 @@ def own_names(step: Mapping[str, Json]) -> templates.Names:
     names = templates.Names()
     for bare in (step.get("when"), *_bare(step, kind)):
         names |= templates.names_of(bare) if bare is not None else templates.Names()
-    return names | templates.names_in([step.get(key) for key in RENDERED.get(kind, ())])
+    return names | templates.names_in([value for _, value in rendered(step, kind)])
 
 
 # The fields of each kind whose template strings are rendered before the step acts.
-RENDERED: Mapping[str, tuple[str, ...]] = {
-    "prompt": ("with", "params"),
-    "retrieve": ("query", "filter"),
-    "tool": ("with",),
-    "set": ("set",),
+RENDERED: Mapping[str, tuple[tuple[str, ...], ...]] = {
+    "prompt": (("with",), ("params",)),
+    "retrieve": (("query",), ("filter",)),
+    "tool": (("with",),),
+    "agent": (("with",),),
+    "workflow": (("with",),),
+    "approval": (("approval", "title"), ("approval", "details")),
+    "wait": (("wait", "for"), ("wait", "until_time")),
+    "memory": tuple(
+        ("memory", operation, field)
+        for operation in ("read", "write", "append", "delete")
+        for field in ("key", "value")
+    ),
+    "set": (("set",),),
 }
+
+
+def rendered(step: Mapping[str, Json], kind: str) -> list[tuple[tuple[str, ...], Json]]:
+    """Return the fields of a step that are rendered before it acts, each with its path in the step."""
+    found: list[tuple[tuple[str, ...], Json]] = []
+    for path in RENDERED.get(kind, ()):
+        value: Json = step
+        for key in path:
+            value = value.get(key) if isinstance(value, Mapping) else None
+        if value is not None:
+            found.append((path, value))
+    return found
 
 
 def _bare(step: Mapping[str, Json], kind: str) -> list[str | None]:
@@ -232,22 +245,6 @@ def _retry(retry: Mapping[str, Json] | None) -> RetryDef | None:
         max_s=seconds(retry.get("max", "8s")),
         on=frozenset(retry["on"]) if "on" in retry else None,
     )
-
-
-def _prompt(step: Mapping[str, Json]) -> PromptBody:
-    return PromptBody(
-        prompt=step["prompt"],
-        route=step["route"],
-        with_=step.get("with", {}),
-        params=step.get("params", {}),
-        output=step.get("output"),
-        repair=step.get("repair", 0),
-    )
-
-
-def _retrieve(step: Mapping[str, Json]) -> RetrieveBody:
-    given = {key: step[key] for key in ("top_k", "mode", "index", "filter", "min_score") if key in step}
-    return RetrieveBody(corpus=step["retrieve"], query=step["query"], **given)
 
 
 def _branch(step: Mapping[str, Json]) -> BranchBody:
@@ -269,11 +266,28 @@ def _map(step: Mapping[str, Json]) -> MapBody:
     )
 
 
+def _loop(step: Mapping[str, Json]) -> LoopBody:
+    body = step["loop"]
+    until = body.get("until")
+    return LoopBody(
+        steps=_steps(body["steps"]),
+        until=until,
+        max_turns=body.get("max_turns", DEFAULT_MAX_TURNS),
+        until_reads=frozenset() if until is None else templates.names_of(until).steps,
+    )
+
+
 _BODIES: Mapping[str, Callable[[Mapping[str, Json]], Body]] = {
-    "prompt": _prompt,
-    "retrieve": _retrieve,
+    "prompt": step_bodies.prompt,
+    "retrieve": step_bodies.retrieve,
     "tool": lambda step: ToolBody(tool=step["tool"], with_=step.get("with", {})),
+    "agent": step_bodies.agent,
+    "workflow": step_bodies.child,
+    "approval": step_bodies.approval,
+    "wait": step_bodies.wait,
+    "memory": step_bodies.memory,
     "set": lambda step: SetBody(values=step["set"]),
     "branch": _branch,
     "map": _map,
+    "loop": _loop,
 }

@@ -5,37 +5,48 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from workflows.spec import near, schema, scopes, templates
+from workflows.spec import near, schema, scopes, step_rules, templates
 from workflows.spec.document_check import schema_problems, template_texts
 from workflows.spec.kinds import unsupported
 from workflows.spec.library import Library
 from workflows.spec.places import Path
+from workflows.spec.references import references, started_by
 from workflows.spec.sandbox import SCOPE
 from workflows.spec.schema import Problem
 from workflows.spec.scopes import Placed, Scopes
 from workflows.spec.shape_check import StepNode
 from workflows.spec.templates import Names, TemplateError
-from workflows.spec.workflow import RENDERED
+from workflows.spec.workflow import rendered
 
 ROOTS = frozenset({"input", "steps", "run", "environment", "session"})
-RUN_FIELDS = frozenset({"id", "started_at"})
+RUN_FIELDS = frozenset({"id", "started_at", "error"})
 STEP_FIELDS = ("output", "state", "error")
 MAX_STEPS = 1_000
 # Kinds whose output has the same keys whatever happens.
 _OUTPUTS: Mapping[str, frozenset[str]] = {
     "retrieve": frozenset({"snapshot", "chunks"}),
     "branch": frozenset({"case"}),
+    "loop": frozenset({"turns", "last"}),
+    "approval": frozenset({"approved", "by", "comment", "fields"}),
+    "wait": frozenset({"signal", "payload"}),
+    "memory": frozenset({"value", "version"}),
 }
 
 
 class WorkflowCheck:
     """Checks one workflow document against the library."""
 
-    def __init__(self, body: Mapping[str, Any], steps: tuple[StepNode, ...], library: Library) -> None:
+    def __init__(
+        self,
+        body: Mapping[str, Any],
+        steps: tuple[StepNode, ...],
+        last: tuple[StepNode, ...],
+        library: Library,
+    ) -> None:
         self.body = body
         self.library = library
-        self.count = _count(steps)
-        self.scopes: Scopes = scopes.place(steps if self.count <= MAX_STEPS else ())
+        self.count = _count(steps) + _count(last)
+        self.scopes: Scopes = scopes.place(steps, last) if self.count <= MAX_STEPS else Scopes()
 
     def problems(self) -> Iterator[Problem]:
         if self.count > MAX_STEPS:
@@ -44,7 +55,7 @@ class WorkflowCheck:
         yield from self.scopes.problems
         yield from schema_problems(self.body.get("input"), ("input",))
         yield from _secrets(self.body.get("input"), ("input",))
-        for key in ("session", "output"):
+        for key in ("session", "concurrency", "output"):
             visible = self.scopes.end if key == "output" else frozenset[str]()
             for path, text in template_texts(self.body.get(key), (key,)):
                 yield from self._text(path, text, Placed(_NOWHERE, visible, frozenset()))
@@ -56,16 +67,23 @@ class WorkflowCheck:
         node = placed.node
         for path, text in _bare(node):
             yield from self._expression(path, text, placed)
-        for key in RENDERED.get(node.kind, ()):
-            for path, text in template_texts(node.body.get(key), (*node.path, key)):
+        for keys, value in rendered(node.body, node.kind):
+            for path, text in template_texts(value, (*node.path, *keys)):
                 yield from self._text(path, text, placed)
-        if node.kind == "map":
-            end = Placed(
-                node, self.scopes.ends.get(node.path, frozenset()), frozenset(), (*placed.loops, node)
-            )
-            for path, text in template_texts(node.body["map"].get("output"), (*node.path, "map", "output")):
-                yield from self._text(path, text, end)
+        if node.kind in ("map", "loop"):
+            yield from self._behind(placed)
         yield from self._references(placed)
+        yield from step_rules.problems(node)
+
+    def _behind(self, placed: Placed) -> Iterator[Problem]:
+        """What a map's `output` and a loop's `until` name: their inner steps too."""
+        node = placed.node
+        known = self.scopes.ends.get(node.path, frozenset())
+        end = Placed(node, known, frozenset(), (*placed.loops, node))
+        for path, text in template_texts(node.body[node.kind].get("output"), (*node.path, "map", "output")):
+            yield from self._text(path, text, end)
+        if "until" in node.body[node.kind]:
+            yield from self._expression((*node.path, "loop", "until"), node.body["loop"]["until"], end)
 
     def _text(self, path: Path, text: str, placed: Placed) -> Iterator[Problem]:
         try:
@@ -91,11 +109,14 @@ class WorkflowCheck:
     def _name(self, name: tuple[str | int, ...], placed: Placed) -> str | None:
         """What is wrong with a name such as `("steps", "triage", "output")`."""
         root = str(name[0])
-        inside = {"item", "index"} | {str(node.body["map"].get("as", "item")) for node in placed.loops}
-        known = ROOTS | inside if placed.loops else ROOTS
+        known = ROOTS.union(*map(_own_names, placed.loops))
+        if placed.node.kind == "memory":
+            known |= {"current"}
         if root not in known:
             if root in ("item", "index"):
                 return f"`{root}` is only there inside a `map`"
+            if root in ("turn", "previous"):
+                return f"`{root}` is only there inside a `loop`"
             meant = near.meant(root, known)
             return f"there is no name {root!r} here{meant or f'; there are: {_list(known)}'}"
         if root == "steps":
@@ -132,43 +153,78 @@ class WorkflowCheck:
 
     def _references(self, placed: Placed) -> Iterator[Problem]:
         node = placed.node
-        for key, kind in (("prompt", "Prompt"), ("route", "Route"), ("retrieve", "Corpus"), ("tool", "Tool")):
-            if key in node.body and (problem := self.library.problem(kind, node.body[key])):
-                yield (*node.path, key), problem
-        if node.kind == "prompt":
+        for path, kind, reference in references(node.kind, node.body):
+            if problem := self.library.problem(kind, reference):
+                yield (*node.path, *path), problem
+            elif kind in ("Workflow", "Tool") and (circle := self._circle(kind, reference)):
+                yield (*node.path, *path), f"workflows start each other in a circle: {' → '.join(circle)}"
+        if node.kind in ("prompt", "agent"):
             yield from schema_problems(node.body.get("output"), (*node.path, "output"))
             yield from self._variables(placed)
-        if node.kind == "tool":
-            yield from self._tool_input(node)
+        if node.kind in ("tool", "workflow"):
+            yield from self._input_of(node)
+        if node.kind == "tool" and "cache" in node.body:
+            tool = self.library.body("Tool", node.body["tool"])
+            if tool is not None and tool.get("effect", "once") != "read":
+                told = f"the Tool {node.body['tool']!r} has an effect; only those that `read` can be cached"
+                yield (*node.path, "cache"), told
+
+    def _circle(self, kind: str, reference: str) -> tuple[str, ...] | None:
+        """The workflows on the way from this one, through a document that it names, back to itself."""
+        here = str(self.body.get("name"))
+        ways: list[tuple[str, str, tuple[str, ...]]] = [(kind, reference, (here,))]
+        seen: set[tuple[str, str]] = set()
+        while ways:
+            kind, reference, way = ways.pop()
+            name = reference.partition("@")[0]
+            if (kind, name) == ("Workflow", here):
+                return (*way, here)
+            body = self.library.body(kind, name)
+            if body is None or (kind, name) in seen:
+                continue
+            seen.add((kind, name))
+            further = (*way, name) if kind == "Workflow" else way
+            ways += [(k, r, further) for k, r in started_by(kind, body)]
+        return None
 
     def _variables(self, placed: Placed) -> Iterator[Problem]:
         node = placed.node
-        prompt = self.library.body("Prompt", node.body["prompt"])
+        name = node.body[node.kind]
+        prompt = self.library.body("Prompt", name)
         if prompt is None:
             return
         variables, given = _mapping(prompt.get("variables")), _mapping(node.body.get("with"))
-        for name in given.keys() - variables.keys():
-            yield (*node.path, "with", name), f"the Prompt {node.body['prompt']!r} has no variable {name!r}"
-        for name in variables.keys() - given.keys():
-            if not (isinstance(variables[name], dict) and "default" in variables[name]):
-                yield (*node.path, "with"), f"the Prompt {node.body['prompt']!r} needs the variable {name!r}"
+        for each in given.keys() - variables.keys():
+            yield (*node.path, "with", each), f"the Prompt {name!r} has no variable {each!r}"
+        for each in variables.keys() - given.keys():
+            if not (isinstance(variables[each], dict) and "default" in variables[each]):
+                yield (*node.path, "with"), f"the Prompt {name!r} needs the variable {each!r}"
         for names in insert_names(prompt):
-            for problem in self._names((*node.path, "prompt"), names, placed):
+            for problem in self._names((*node.path, node.kind), names, placed):
                 yield problem[0], f"{problem[1]} (in an `insert` of the Prompt)"
 
-    def _tool_input(self, node: StepNode) -> Iterator[Problem]:
-        tool = self.library.body("Tool", node.body["tool"])
-        declared = tool.get("input") if tool else None
+    def _input_of(self, node: StepNode) -> Iterator[Problem]:
+        """What is given to a tool or a child workflow, against its input schema."""
+        kind, name = node.kind.capitalize(), node.body[node.kind]
+        document = self.library.body(kind, name)
+        declared = document.get("input") if document else None
         if not isinstance(declared, dict) or schema.problems_of_schema(declared):
             return
-        given = node.body.get("with", {})
+        given = _mapping(node.body.get("with"))
         properties = declared.get("properties", {})
-        for name in declared.get("required", ()):
-            if name not in given:
-                yield (*node.path, "with"), f"the Tool {node.body['tool']!r} needs {name!r}"
+        for each in declared.get("required", ()):
+            if each not in given:
+                yield (*node.path, "with"), f"the {kind} {name!r} needs {each!r}"
         if declared.get("additionalProperties") is False:
-            for name in given.keys() - properties.keys():
-                yield (*node.path, "with", name), f"the Tool {node.body['tool']!r} takes no {name!r}"
+            for each in given.keys() - properties.keys():
+                yield (*node.path, "with", each), f"the {kind} {name!r} takes no {each!r}"
+
+
+def _own_names(node: StepNode) -> frozenset[str]:
+    """The names that a map or loop gives to the steps inside it."""
+    if node.kind == "loop":
+        return frozenset({"turn", "previous"})
+    return frozenset({"item", "index", str(node.body["map"].get("as", "item"))})
 
 
 def _count(steps: tuple[StepNode, ...]) -> int:

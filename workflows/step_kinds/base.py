@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from workflows.engine.bundle import Bundle
+from workflows.engine.outcomes import Parked
 from workflows.engine.port import Port
 from workflows.spec.workflow import StepDef
 
@@ -32,12 +33,14 @@ class LeafKind:
     """A step that does something itself.
 
     `prepare(step, bundle, scope)` renders the whole input of the step; it alone is what `act` sees.
-    `effect(step, bundle)`: read | idempotent | once. `limit_s(step, bundle)`: the longest that one attempt may take.
+    `limit_s(step, bundle)`: the longest that one attempt may take.
+    A step whose `act` parks takes in what came of the wait with `settle(step, bundle, prepared, port)`.
     """
 
     prepare: Callable[[StepDef, Bundle, Scope], Json]
-    act: Callable[[StepDef, Bundle, Json, Port], Acted]
+    act: Callable[[StepDef, Bundle, Json, Port], Acted | Parked]
     limit_s: Callable[[StepDef, Bundle], float]
+    settle: Callable[[StepDef, Bundle, Json, Port], Acted | Parked] | None = None
 
 
 def as_text(value: Json) -> str:

@@ -62,10 +62,7 @@ def settle(
     last = body.steps[-1].id
     outputs: list[Json] = []
     for index, steps in enumerate(items):
-        failed = any(
-            view["state"] in ("failed", "cancelled") and not _absorbed(body, i) for i, view in steps.items()
-        )
-        if failed:
+        if _failed(body, steps):
             outputs.append(None)
         elif body.output is not None:
             outputs.append(templates.render(body.output, scopes[index]))
@@ -74,8 +71,12 @@ def settle(
     return Succeeded(output=outputs)
 
 
-def _absorbed(body: MapBody, step_id: str) -> bool:
-    return any(step.id == step_id and step.on_error == "continue" for step in body.steps)
+def _failed(body: MapBody, steps: Mapping[str, Mapping[str, Json]]) -> bool:
+    """Say whether a failure reached the item: what fails inside of its own steps, they may have absorbed."""
+    return any(
+        step.on_error != "continue" and steps[step.id]["state"] in ("failed", "cancelled")
+        for step in body.steps
+    )
 
 
 def _body(node: Node) -> MapBody:

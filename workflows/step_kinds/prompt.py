@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from providers import validation
@@ -13,7 +13,8 @@ from workflows.engine.bundle import Bundle
 from workflows.engine.outcomes import StepFailure
 from workflows.engine.port import Port
 from workflows.spec import prompt_text, templates
-from workflows.spec.workflow import PromptBody, StepDef
+from workflows.spec.step_bodies import PromptBody
+from workflows.spec.workflow import StepDef
 from workflows.step_kinds.base import Acted, LeafKind, Scope, as_text
 
 Json = Any
@@ -23,27 +24,43 @@ ROLES: Final = prompt_text.ROLES
 def prepare(step: StepDef, bundle: Bundle, scope: Scope) -> Json:
     """Render the prompt: variables from the step's `with`, messages from the pinned prompt version."""
     body = _body(step)
-    prompt = bundle.prompts[body.prompt]
-    variables = {**prompt_text.defaults(prompt), **templates.render(body.with_, scope)}
-    messages: list[Json] = []
-    for message in prompt["messages"]:
-        if "insert" in message:
-            messages.extend(_inserted(templates.render(message["insert"], {**scope, **variables}), step))
-        else:
-            content = templates.render(message["content"], variables)
-            messages.append({"role": message["role"], "content": as_text(content)})
+    given = rendered(body.prompt, templates.render(body.with_, scope), bundle, scope, step_id=step.id)
     return {
-        "prompt": body.prompt,
-        "version": bundle.versions[f"prompts/{body.prompt}"],
+        **given,
         "route": body.route,
-        "variables": variables,
-        "messages": messages,
-        "params": {**prompt.get("params", {}), **templates.render(body.params, scope)},
-        "output": body.output if body.output is not None else prompt.get("output"),
+        "params": {**given["params"], **templates.render(body.params, scope)},
+        "output": body.output if body.output is not None else given["output"],
     }
 
 
-def _inserted(value: Json, step: StepDef) -> list[Json]:
+def rendered(
+    reference: str, variables: Mapping[str, Json], bundle: Bundle, scope: Scope, *, step_id: str
+) -> dict[str, Json]:
+    """Return a prompt filled in: `{prompt, version, variables, messages, params, output}`.
+
+    Raises:
+        StepFailure, TemplateError.
+    """
+    prompt = bundle.prompts[reference]
+    filled = {**prompt_text.defaults(prompt), **variables}
+    messages: list[Json] = []
+    for message in prompt["messages"]:
+        if "insert" in message:
+            messages.extend(_inserted(templates.render(message["insert"], {**scope, **filled}), step_id))
+        else:
+            content = templates.render(message["content"], filled)
+            messages.append({"role": message["role"], "content": as_text(content)})
+    return {
+        "prompt": reference,
+        "version": bundle.versions[f"prompts/{reference}"],
+        "variables": filled,
+        "messages": messages,
+        "params": prompt.get("params", {}),
+        "output": prompt.get("output"),
+    }
+
+
+def _inserted(value: Json, step_id: str) -> list[Json]:
     """Check the history that `insert` gave. Raises: StepFailure."""
     fits = isinstance(value, list) and all(
         isinstance(each, dict) and each.get("role") in ROLES and isinstance(each.get("content"), str)
@@ -51,7 +68,7 @@ def _inserted(value: Json, step: StepDef) -> list[Json]:
     )
     if not fits:
         raise StepFailure(
-            f"What step {step.id} inserts is no list of messages: each has a role ({', '.join(ROLES)}) and a content.",
+            f"What step {step_id} inserts is no list of messages: each has a role ({', '.join(ROLES)}) and a content.",
             error_class="input_invalid",
         )
     return [{"role": each["role"], "content": each["content"]} for each in value]

@@ -7,7 +7,8 @@ from typing import Any
 from workflows.engine.bundle import Bundle
 from workflows.engine.port import Port, Search
 from workflows.spec import templates
-from workflows.spec.workflow import RetrieveBody, StepDef
+from workflows.spec.step_bodies import RetrieveBody
+from workflows.spec.workflow import StepDef
 from workflows.step_kinds.base import Acted, LeafKind, Scope, as_text
 
 Json = Any

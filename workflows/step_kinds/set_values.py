@@ -7,7 +7,8 @@ from typing import Any
 from workflows.engine.bundle import Bundle
 from workflows.engine.port import Port
 from workflows.spec import templates
-from workflows.spec.workflow import SetBody, StepDef
+from workflows.spec.step_bodies import SetBody
+from workflows.spec.workflow import StepDef
 from workflows.step_kinds.base import Acted, LeafKind, Scope
 
 

@@ -1,15 +1,19 @@
-"""`tool`: call an HTTP endpoint or a Python function, once per key where its effect is `once`."""
+"""`tool`: call an HTTP endpoint, a Python function or a workflow, once per key where its effect is `once`."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from workflows.engine.bundle import Bundle
-from workflows.engine.outcomes import StepFailure
+from workflows.engine.outcomes import Parked, StepFailure
 from workflows.engine.port import Port
 from workflows.spec import schema, templates
-from workflows.spec.workflow import StepDef, ToolBody
+from workflows.spec.step_bodies import ToolBody
+from workflows.spec.workflow import StepDef
+from workflows.step_kinds import child
 from workflows.step_kinds.base import Acted, LeafKind, Scope
+from workflows.tools.config import Tool
 
 Json = Any
 
@@ -36,9 +40,63 @@ def prepare(step: StepDef, bundle: Bundle, scope: Scope) -> Json:
     }
 
 
-def act(step: StepDef, bundle: Bundle, prepared: Json, port: Port) -> Acted:
-    output = port.tool(bundle.tools[prepared["tool"]], prepared["arguments"])
-    return Acted(output=output, lineage=[("tool", f"{prepared['tool']}@{prepared['version']}")])
+def act(step: StepDef, bundle: Bundle, prepared: Json, port: Port) -> Acted | Parked:
+    return call(bundle, prepared, port)
+
+
+def call(bundle: Bundle, prepared: Json, port: Port) -> Acted | Parked:
+    """Call the tool that `prepared` names; one that is a workflow starts a child run."""
+    tool = bundle.tools[prepared["tool"]]
+    if (kept := port.kept(tool, prepared["arguments"])) is not None:
+        return Acted(output=kept.output, lineage=_lineage(prepared), data=kept.told())
+    if tool.workflow is not None:
+        run = port.child(bundle.child(tool.workflow), prepared["arguments"])
+        return Parked(
+            reason="child",
+            input=prepared,
+            child=run,
+            child_input=prepared["arguments"],
+            wake_s=tool.timeout_s,
+            data={"run": run["id"]},
+        )
+    output = _fitting(tool, port.tool(tool, prepared["arguments"]))
+    return Acted(output=output, lineage=_lineage(prepared))
+
+
+def _fitting(tool: Tool, output: Json) -> Json:
+    """Hold what a tool gave against its output schema.
+
+    Raises:
+        StepFailure: `output_invalid`; `effect_happened` where the call may not be repeated.
+    """
+    problems = schema.errors(tool.output_schema, output) if tool.output_schema is not None else ()
+    if not problems:
+        return output
+    told = "; ".join(f"{path or 'output'}: {message}" for path, message in problems[:5])
+    message = f"What tool {tool.name} gave does not fit its output schema: {told}"
+    if tool.effect == "once":
+        raise StepFailure(
+            f"{message}. The call itself succeeded and is not repeated.", error_class="effect_happened"
+        )
+    raise StepFailure(message, error_class="output_invalid")
+
+
+def settle(step: StepDef, bundle: Bundle, prepared: Json, port: Port) -> Acted | Parked:
+    return take_in(bundle, prepared, port)
+
+
+def take_in(bundle: Bundle, prepared: Json, port: Port) -> Acted | Parked:
+    """Give what the child run came to."""
+    timeout_s = bundle.tools[prepared["tool"]].timeout_s
+    taken = child.taken_in(port.child_state(), prepared, timeout_s=timeout_s)
+    if isinstance(taken, Parked):
+        return taken
+    output = _fitting(bundle.tools[prepared["tool"]], taken.output)
+    return replace(taken, output=output, lineage=[*taken.lineage, *_lineage(prepared)])
+
+
+def _lineage(prepared: Json) -> list[tuple[str, str]]:
+    return [("tool", f"{prepared['tool']}@{prepared['version']}")]
 
 
 def limit_s(step: StepDef, bundle: Bundle) -> float:
@@ -50,4 +108,4 @@ def _body(step: StepDef) -> ToolBody:
     return step.body
 
 
-KIND = LeafKind(prepare=prepare, act=act, limit_s=limit_s)
+KIND = LeafKind(prepare=prepare, act=act, settle=settle, limit_s=limit_s)

@@ -20,14 +20,14 @@ _MAX_MESSAGE = 1_000
 
 def main(parent: int) -> None:
     """Serve calls until the parent closes the pipe."""
-    _die_with(parent)
-    requests, answers = _private_pipes()
-    _write(answers, b"ready")
+    die_with(parent)
+    requests, answers = private_pipes()
+    write(answers, b"ready")
     for line in requests:
-        _write(answers, _answer(json.loads(line)))
+        write(answers, _answer(json.loads(line)))
 
 
-def _die_with(parent: int) -> None:
+def die_with(parent: int) -> None:
     """Have the kernel end this process with its parent, also in the middle of a call that never ends."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
@@ -35,7 +35,7 @@ def _die_with(parent: int) -> None:
         os._exit(1)  # the parent was gone before we asked
 
 
-def _private_pipes() -> tuple[BinaryIO, BinaryIO]:
+def private_pipes() -> tuple[BinaryIO, BinaryIO]:
     """Move the protocol away from the standard streams: what a function prints goes to standard error."""
     requests, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
     with open(os.devnull, "rb") as nothing:  # noqa: PTH123 -- a descriptor is wanted
@@ -44,7 +44,8 @@ def _private_pipes() -> tuple[BinaryIO, BinaryIO]:
     return requests, answers
 
 
-def _write(answers: BinaryIO, line: bytes) -> None:
+def write(answers: BinaryIO, line: bytes) -> None:
+    """Answer with a line."""
     answers.write(line + b"\n")
     answers.flush()
 
@@ -53,11 +54,11 @@ def _answer(call: dict[str, Any]) -> bytes:
     try:
         output = _function(call["entry"])(**call["input"])
     except BaseException as error:  # whatever it is, the parent hears of it
-        return _error("tool_error", _described(error))
+        return _error("tool_error", described(error))
     try:
         line = json.dumps({"output": output}, allow_nan=False).encode("ascii")
     except BaseException as error:
-        return _error("tool_error", f"it returned what is not JSON: {_described(error)}")
+        return _error("tool_error", f"it returned what is not JSON: {described(error)}")
     return line if len(line) <= call["max_output"] else _error("too_large", "")
 
 
@@ -66,7 +67,7 @@ def _function(entry: str) -> Any:
     return getattr(importlib.import_module(module), name)
 
 
-def _described(error: BaseException) -> str:
+def described(error: BaseException) -> str:
     """Type and message, without a traceback."""
     try:
         message = str(error)

@@ -1,4 +1,4 @@
-"""The pool of child processes that Python tools run in. Knows lines of bytes, not what they say."""
+"""The pools of child processes that tools run in. Knows lines of bytes, not what they say."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from workflows.tools.waiting import POLL_S, READ, WRITE, Patience
 CHILDREN = max(2, min(8, os.cpu_count() or 2))
 CALLS_PER_CHILD = 200
 READY = b"ready\n"
+PYTHON = "workflows.tools.child"
 _ROOT = str(Path(__file__).resolve().parents[2])
 # Ours alone: a tool's function has no business with them.
 _PRIVATE = ("INTERLOCK_", "DATABASE_URL", "BROKER_URL")
@@ -34,12 +35,12 @@ class Oversized(Exception):
 
 
 class Child:
-    """One child process, used by one thread at a time."""
+    """One child process that runs a module, used by one thread at a time."""
 
-    def __init__(self) -> None:
+    def __init__(self, module: str) -> None:
         self.calls = 0
         self.process = subprocess.Popen(
-            (sys.executable, "-P", "-m", "workflows.tools.child", str(os.getpid())),
+            (sys.executable, "-P", "-m", module, str(os.getpid())),
             env=_environment(),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -105,8 +106,8 @@ class Child:
 class Pool:
     """At most `size` children; a thread that finds none free waits."""
 
-    def __init__(self, size: int = CHILDREN) -> None:
-        self.size = size
+    def __init__(self, module: str = PYTHON, *, size: int = CHILDREN) -> None:
+        self.module, self.size = module, size
         self.reset()
 
     def reset(self) -> None:
@@ -164,7 +165,7 @@ class Pool:
         while True:
             wanted = self._wanted.get()
             try:
-                wanted.set_result(Child())
+                wanted.set_result(Child(self.module))
             except Exception as error:
                 wanted.set_exception(error)
 
@@ -204,7 +205,13 @@ def _environment() -> dict[str, str]:
     return environment
 
 
+def shared(module: str, *, size: int = CHILDREN) -> Pool:
+    """A pool for all threads of this process: it ends with the process, and a fork begins one anew."""
+    pool = Pool(module, size=size)
+    atexit.register(pool.close)
+    os.register_at_fork(after_in_child=pool.reset)
+    return pool
+
+
 # This process's own. It starts nothing before the first call.
-POOL = Pool()
-atexit.register(POOL.close)
-os.register_at_fork(after_in_child=POOL.reset)
+POOL = shared(PYTHON)

@@ -42,8 +42,34 @@ class HttpTool:
 
 
 @dataclass(frozen=True, kw_only=True)
+class McpTool:
+    """A tool of an MCP server: one at `url`, or one that the settings' command of that name starts.
+
+    Header values are templates over the tool's input.
+    """
+
+    tool: str
+    url: str | None = None
+    headers: Mapping[str, Json] = field(default_factory=dict)
+    credential: str | None = None
+    command: str | None = None
+
+    @classmethod
+    def from_document(cls, body: Mapping[str, Any]) -> McpTool:
+        server = body["server"]
+        return cls(
+            tool=body["tool"],
+            url=server.get("url"),
+            headers=dict(server.get("headers") or {}),
+            credential=server.get("credential"),
+            command=server.get("command"),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
 class Tool:
-    """A tool called over HTTP (`http`) or in a child process (`python`: "package.module:function")."""
+    """A tool: over HTTP (`http`), a function in a child process (`python`: "package.module:function"), one of an
+    MCP server (`mcp`), or a `workflow`."""
 
     name: str
     description: str
@@ -52,6 +78,14 @@ class Tool:
     timeout_s: float
     http: HttpTool | None = None
     python: str | None = None
+    mcp: McpTool | None = None
+    workflow: str | None = None
+    output_schema: Mapping[str, Json] | bool | None = None
+
+    @property
+    def credential(self) -> str | None:
+        """The reference of the secret that its requests carry."""
+        return next((form.credential for form in (self.http, self.mcp) if form is not None), None)
 
     @classmethod
     def from_document(cls, body: Mapping[str, Any]) -> Tool:
@@ -62,9 +96,10 @@ class Tool:
         effect = body.get("effect", "once")
         if effect not in EFFECTS:
             raise ValueError(f"Tool {body['name']}: effect {effect!r} is none of {', '.join(EFFECTS)}.")
-        http, python = body.get("http"), body.get("python")
-        if (http is None) == (python is None):
-            raise ValueError(f"Tool {body['name']}: exactly one of http and python is needed.")
+        http, mcp = body.get("http"), body.get("mcp")
+        python, workflow = body.get("python"), body.get("workflow")
+        if sum(form is not None for form in (http, python, mcp, workflow)) != 1:
+            raise ValueError(f"Tool {body['name']}: exactly one of http, python, mcp and workflow is needed.")
         return cls(
             name=body["name"],
             description=body.get("description", ""),
@@ -73,4 +108,7 @@ class Tool:
             timeout_s=seconds(body.get("timeout", DEFAULT_TIMEOUT)),
             http=None if http is None else HttpTool.from_document(http),
             python=python,
+            mcp=None if mcp is None else McpTool.from_document(mcp),
+            workflow=workflow,
+            output_schema=body.get("output"),
         )

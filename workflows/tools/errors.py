@@ -6,16 +6,18 @@ from __future__ import annotations
 ERROR_CLASSES: dict[str, str] = {
     "invalid_request": "the tool's templates and its input make no request that could be sent",
     "address_refused": "the address is not public and the settings do not allow it",
-    "not_allowed": "the settings do not allow this Python function",
-    "connect": "no connection; nothing was sent",
+    "not_allowed": "the settings do not allow this Python function, or have no such command",
+    "connect": "no connection, or no server of its command; nothing was sent",
+    "unknown_tool": "the MCP server has no tool of this name",
     "timeout": "the time for the call is over",
     "cancelled": "the caller does not want the result any more",
     "connection_lost": "the connection broke after sending, before the whole reply had come",
     "tool_status": "the reply has a status other than 2xx",
-    "malformed_body": "the reply's body is not what its headers say",
+    "malformed_body": "the reply is not what its headers, or its own schema, say",
+    "protocol_error": "the MCP server refused the call, or did not keep to its protocol",
     "too_large": "the reply or the result is larger than allowed",
-    "tool_error": "the Python function raised, or returned what is not JSON",
-    "tool_crashed": "the process of the Python function died",
+    "tool_error": "the Python function raised, or returned what is not JSON; the MCP tool says that it failed",
+    "tool_crashed": "the process of the call died",
 }
 
 

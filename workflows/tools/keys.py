@@ -7,13 +7,15 @@ import json
 from typing import Any
 
 
-def idempotency_key(run_id: str, path: str, tool: str, arguments: Any) -> str:
+def idempotency_key(place: str, path: str, tool: str, arguments: Any, *, repeat: int = 0) -> str:
     """Hash what a call is (64 hex digits): every attempt of a step with the same arguments has the same key.
+
+    `place`: the run, or where a child run stands below its root. `repeat`: the epoch in which a person wants it again.
 
     Raises: ValueError for arguments that are not JSON.
     """
     canonical = json.dumps(
-        [run_id, path, tool, arguments],
+        [place, path, tool, arguments, *([repeat] if repeat else [])],
         sort_keys=True,
         separators=(",", ":"),
         ensure_ascii=True,

@@ -12,9 +12,10 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from workflows.tools.children import POOL, Child, Crashed, Oversized
-from workflows.tools.errors import LeaseLost, ToolError, refused
-from workflows.tools.waiting import Patience, Stopped, never
+from workflows.tools.children import POOL
+from workflows.tools.dialogue import Dialogue
+from workflows.tools.errors import ToolError, refused
+from workflows.tools.waiting import Patience, never
 
 MAX_OUTPUT = 4 * 1024 * 1024  # bytes of JSON
 _ENTRY = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*:[A-Za-z_]\w*", re.ASCII)
@@ -48,21 +49,14 @@ def run_python(
         )
     request = _request(entry, input)
     patience = Patience.within(deadline_s, cancelled=cancelled)
-    child = _taken(entry, patience)
-    try:
-        patience.slice_s()
-        wanted = sending()
-        if wanted:
-            patience.slice_s()
-    except BaseException as error:
-        POOL.give_back(child)
-        if isinstance(error, Stopped):
-            raise _stopped(entry, error, sent=False) from None
-        raise
-    if not wanted:
-        POOL.give_back(child)
-        raise LeaseLost(f"The lease of the step is lost: {entry} was not called.")
-    return _result(entry, _answered(child, entry, request, patience))
+    with Dialogue(POOL, entry, patience, max_answer=MAX_OUTPUT + 4096) as dialogue:
+        try:
+            dialogue.mark(sending)
+        except BaseException:
+            dialogue.end()  # the child knows nothing of the call
+            raise
+        reply = json.loads(dialogue.ask(request))
+    return _result(entry, reply, dialogue)
 
 
 def is_allowed(entry: str, patterns: Sequence[str]) -> bool:
@@ -80,46 +74,9 @@ def _request(entry: str, input: Mapping[str, Any]) -> bytes:
         raise refused("invalid_request", f"The input of {entry} is no JSON object: {error}.") from None
 
 
-def _taken(entry: str, patience: Patience) -> Child:
-    try:
-        return POOL.take(patience)
-    except Stopped as error:
-        raise _stopped(entry, error, sent=False) from None
-    except Crashed as error:
-        raise refused("connect", f"No process for {entry} could be started ({error}).") from None
-
-
-def _answered(child: Child, entry: str, request: bytes, patience: Patience) -> bytes:
-    """Exchange one line for another. Raises: ToolError."""
-    try:
-        answer = child.exchange(request, patience=patience, max_bytes=MAX_OUTPUT + 4096)
-    except BaseException as error:
-        POOL.discard(child)
-        if isinstance(error, Stopped):
-            raise _stopped(entry, error, sent=True) from None
-        if isinstance(error, Crashed):
-            message = f"The process of {entry} died ({error}): its outcome is unknown."
-            raise ToolError("tool_crashed", message, outcome_known=False) from None
-        if isinstance(error, Oversized):
-            raise ToolError("too_large", _TOO_LARGE.format(entry=entry), outcome_known=True) from None
-        raise
-    POOL.give_back(child)
-    return answer
-
-
-_TOO_LARGE = f"The result of {{entry}} is larger than {MAX_OUTPUT // (1024 * 1024)} MB."
-
-
-def _result(entry: str, answer: bytes) -> Any:
-    reply = json.loads(answer)
+def _result(entry: str, reply: Any, dialogue: Dialogue) -> Any:
     if "output" in reply:
         return reply["output"]
     if reply["error"] == "too_large":
-        raise ToolError("too_large", _TOO_LARGE.format(entry=entry), outcome_known=True)
+        raise dialogue.too_large()
     raise ToolError("tool_error", f"{entry}: {reply['message']}", outcome_known=True)
-
-
-def _stopped(entry: str, error: Stopped, *, sent: bool) -> ToolError:
-    what = "took too long" if error.error_class == "timeout" else "was cancelled"
-    after = "it was stopped, and its outcome is unknown" if sent else "it was not called"
-    return ToolError(error.error_class, f"{entry} {what}: {after}.", outcome_known=not sent)

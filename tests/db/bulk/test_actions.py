@@ -11,7 +11,8 @@ from django.utils import timezone
 
 from tests import bulk, engine, factories
 from workflows import recovery, runs
-from workflows.bulk import actions, carrying, previews, selections
+from workflows.bulk import actions, carrying, judging, previews, selections
+from workflows.bulk.options import Options
 from workflows.bulk.selections import Matching, Picked, Rest
 from workflows.errors import Conflict, Invalid, UnknownObject
 from workflows.models import AuditEntry, BulkAction, BulkItem, JournalEvent, Run, StepRun
@@ -220,7 +221,7 @@ def test_the_rest_of_a_stopped_action_is_an_action_of_its_own() -> None:
 
 
 def test_it_stops_by_itself_when_too_many_fail_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(carrying, "ENOUGH", 2)
+    monkeypatch.setattr(judging, "ENOUGH", 2)
     bulk.outage(6)  # and the provider stays down
     action = bulk.start(stop_above=0.1)
     carrier = StepRun.objects.filter(run_id=action.run_id, step_id="open")
@@ -232,7 +233,7 @@ def test_it_stops_by_itself_when_too_many_fail_again(monkeypatch: pytest.MonkeyP
     carrier.update(state="ready")
     engine.drain()
     assert state(action) == "stopped"
-    assert "2 of 2 retried runs failed again, more than 10%" in action.note
+    assert "2 of 2 runs that ended failed again, more than 10%" in action.note
     assert outcomes(action) == {"done": 2, "pending": 4}
 
 
@@ -262,8 +263,8 @@ def test_the_same_key_is_the_same_action() -> None:
     ("change", "said"),
     [
         ({"reason": "  "}, "A reason is needed"),
-        ({"options": actions.Options(rate_per_s=0)}, "The rate is at least 0.1"),
-        ({"options": actions.Options(stop_above=1.5)}, "The share of failures"),
+        ({"options": Options(rate_per_s=0)}, "The rate is at least 0.1"),
+        ({"options": Options(stop_above=1.5)}, "The share of failures"),
     ],
 )
 def test_orders_that_make_no_sense_are_refused(change: dict[str, object], said: str) -> None:

@@ -1,10 +1,8 @@
 """Cancel, retry, resolve, deadlines, idempotency: what people do to runs."""
 
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from django.db import connections
 
 from tests.db.engine.test_leases import TWO, finish
 from tests.engine import (
@@ -19,6 +17,7 @@ from tests.engine import (
     start,
     states,
 )
+from tests.threads import DatabaseThreads
 from workflows import database, recovery, runs
 from workflows.engine import clock, commit
 from workflows.engine.outcomes import Stopped, Succeeded
@@ -40,6 +39,7 @@ def test_a_queued_run_is_cancelled_at_once() -> None:
     check_journal(queued)
 
 
+@pytest.mark.tampers
 def test_a_running_attempt_is_let_finish_and_then_the_run_is_cancelled() -> None:
     running = start(deploy(TWO))
     held = claim()
@@ -110,6 +110,7 @@ def failed_run() -> Run:
     return begun
 
 
+@pytest.mark.tampers
 def test_a_retry_goes_on_from_the_failed_step_and_keeps_what_was_done() -> None:
     broken = failed_run()
     before = StepRun.objects.get(run=broken, path="a").attempts_made
@@ -121,6 +122,7 @@ def test_a_retry_goes_on_from_the_failed_step_and_keeps_what_was_done() -> None:
     check_journal(broken)
 
 
+@pytest.mark.tampers
 def test_a_retry_that_fails_again_can_be_retried_again() -> None:
     broken = failed_run()
     recovery.retry(broken.pk, actor=OPERATOR)
@@ -134,6 +136,7 @@ def test_a_retry_that_fails_again_can_be_retried_again() -> None:
     check_journal(broken)
 
 
+@pytest.mark.tampers
 def test_a_cancelled_run_can_be_led_on() -> None:
     running = start(deploy(TWO))
     finish(claim(), Succeeded(output={"v": 1}))
@@ -194,6 +197,7 @@ def test_a_run_past_its_deadline_fails() -> None:
     check_journal(late)
 
 
+@pytest.mark.tampers
 def test_what_a_dead_worker_left_open_is_closed_by_the_clock() -> None:
     left = start(
         deploy("name: sinks\nsteps: [{id: a, needs: [], set: {v: 1}}, {id: b, needs: [], set: {v: 2}}]")
@@ -212,13 +216,10 @@ def test_one_key_is_one_run_from_any_number_of_clients() -> None:
     name = deploy(TWO)
 
     def client(_: int) -> tuple[str, bool]:
-        try:
-            got = runs.start(order(name, n=1), actor=OPERATOR, trigger="api", idempotency_key="k1")
-            return got.run.pk, got.created
-        finally:
-            connections.close_all()
+        got = runs.start(order(name, n=1), actor=OPERATOR, trigger="api", idempotency_key="k1")
+        return got.run.pk, got.created
 
-    with ThreadPoolExecutor(12) as pool:
+    with DatabaseThreads(12) as pool:
         answers = list(pool.map(client, range(24)))
     assert len({run_id for run_id, _ in answers}) == 1
     assert sum(created for _, created in answers) == 1

@@ -1,12 +1,12 @@
 """Lost workers, late results, unknown effects: what the database does with attempts that do not end well."""
 
-import threading
 import uuid
 
 import pytest
 from pytest_django import Settings
 
 from tests.engine import check_journal, claim, deploy, drain, expire, output, start, states
+from tests.threads import DatabaseThread
 from tests.witness import Behaviour, Witness
 from tests.workers import until
 from workflows import database
@@ -84,6 +84,7 @@ def test_a_late_result_is_recorded_and_never_applied() -> None:
     check_journal(run)
 
 
+@pytest.mark.tampers
 def test_only_one_of_two_workers_with_the_same_step_counts() -> None:
     run = start(deploy(TWO))
     frozen = claim()
@@ -106,6 +107,7 @@ def test_a_lost_step_whose_effect_may_have_left_is_unknown_and_blocks_the_run() 
     assert drain() == 0
 
 
+@pytest.mark.tampers
 def test_a_late_result_settles_the_unknown_effect_of_its_own_attempt() -> None:
     run = start(deploy(TWO))
     held = claim()
@@ -127,7 +129,7 @@ def test_a_reply_that_comes_after_the_lease_settles_what_is_unknown(
         witness.behave("/pay", Behaviour(delay_s=1))
         run = start(deploy(PAY, tools=TOOL.format(url=witness.url("/pay"), effect=effect)))
         here = Process()
-        thread = threading.Thread(target=execute.work, args=[here])
+        thread = DatabaseThread(target=execute.work, args=[here])
         thread.start()
         until(lambda: len(witness.calls) == 1)
         expire()

@@ -6,7 +6,6 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Final
 
@@ -17,6 +16,7 @@ from retrieval import corpora, ingest, search, snapshots
 from retrieval.errors import RetrievalError
 from retrieval.models import Chunk, Corpus, Document, Snapshot, Span
 from tests.db.retrieval.fixtures import make_corpus, publish, put, vector
+from tests.threads import DatabaseThreads
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -61,24 +61,21 @@ class Load:
         self.lock = threading.Lock()
 
     def run(self, *actors: Callable[[random.Random], str]) -> None:
-        with ThreadPoolExecutor(len(actors)) as pool:
+        with DatabaseThreads(len(actors)) as pool:
             for future in [pool.submit(self._loop, actor, seed) for seed, actor in enumerate(actors)]:
                 future.result()
 
     def _loop(self, actor: Callable[[random.Random], str], seed: int) -> None:
         chance = random.Random(seed)
-        try:
-            while time.monotonic() < self.until:
-                try:
-                    done = actor(chance)
-                except RetrievalError as error:
-                    if error.code not in EXPECTED:
-                        raise
-                    done = error.code
-                with self.lock:
-                    self.counts[done] = self.counts.get(done, 0) + 1
-        finally:
-            connection.close()
+        while time.monotonic() < self.until:
+            try:
+                done = actor(chance)
+            except RetrievalError as error:
+                if error.code not in EXPECTED:
+                    raise
+                done = error.code
+            with self.lock:
+                self.counts[done] = self.counts.get(done, 0) + 1
 
 
 @pytest.fixture
@@ -150,14 +147,11 @@ def test_different_documents_are_added_to_one_draft_at_once(handbook: Corpus) ->
     names = [f"new{n}" for n in range(24)]
 
     def add(name: str) -> str:
-        try:
-            # Texts are shared, in different orders: the same chunks are written by several at once.
-            shared = " ".join(text(f"d{n}", 9) for n in random.Random(name).sample(range(6), 6))
-            return put(draft, name, shared).state
-        finally:
-            connection.close()
+        # Texts are shared, in different orders: the same chunks are written by several at once.
+        shared = " ".join(text(f"d{n}", 9) for n in random.Random(name).sample(range(6), 6))
+        return put(draft, name, shared).state
 
-    with ThreadPoolExecutor(4) as pool:
+    with DatabaseThreads(4) as pool:
         states = list(pool.map(add, names * 2))
     snapshot = ingest.publish(draft)
 
@@ -172,12 +166,9 @@ def test_one_document_added_by_four_at_once_is_one_version(handbook: Corpus) -> 
     draft = ingest.open_draft("handbook", actor="bulk")
 
     def add(_: int) -> str:
-        try:
-            return put(draft, "same", text("same", 1)).state
-        finally:
-            connection.close()
+        return put(draft, "same", text("same", 1)).state
 
-    with ThreadPoolExecutor(4) as pool:
+    with DatabaseThreads(4) as pool:
         assert set(pool.map(add, range(12))) <= {"processed", "unchanged"}
     assert Document.objects.get(name="same").versions.count() == 1
     assert Span.objects.filter(added=draft.number).count() == PASSAGES
@@ -208,11 +199,9 @@ def test_a_late_writer_is_refused_not_torn(handbook: Corpus) -> None:
                 )
         except IntegrityError as error:
             return str(error)
-        finally:
-            connection.close()
         return "written"
 
-    with ThreadPoolExecutor(1) as pool:
+    with DatabaseThreads(1) as pool:
         future = pool.submit(frozen)
         waiting.wait(10)
         ingest.abandon(draft)
@@ -226,21 +215,15 @@ def test_publishing_waits_for_a_writer_in_the_middle(handbook: Corpus) -> None:
     inside, go_on = threading.Event(), threading.Event()
 
     def writer() -> None:
-        try:
-            with transaction.atomic():
-                put(draft, "slow", text("slow", 1))
-                inside.set()
-                go_on.wait(10)
-        finally:
-            connection.close()
+        with transaction.atomic():
+            put(draft, "slow", text("slow", 1))
+            inside.set()
+            go_on.wait(10)
 
     def publisher() -> Snapshot | None:
-        try:
-            return ingest.publish(draft)
-        finally:
-            connection.close()
+        return ingest.publish(draft)
 
-    with ThreadPoolExecutor(2) as pool:
+    with DatabaseThreads(2) as pool:
         writing = pool.submit(writer)
         assert inside.wait(10)
         publishing = pool.submit(publisher)
@@ -259,10 +242,8 @@ def test_two_openers_get_one_draft(handbook: Corpus) -> None:
             return ingest.open_draft("handbook", actor=actor)
         except RetrievalError as error:
             return error.code
-        finally:
-            connection.close()
 
-    with ThreadPoolExecutor(4) as pool:
+    with DatabaseThreads(4) as pool:
         same = set(pool.map(opened, ["a"] * 8))
         other = set(pool.map(opened, ["b"] * 4))
     assert len(same) == 1
@@ -271,12 +252,9 @@ def test_two_openers_get_one_draft(handbook: Corpus) -> None:
 
 def test_two_makers_of_a_corpus_make_one(handbook: Corpus) -> None:
     def made(_: int) -> int:
-        try:
-            return make_corpus("fresh").id
-        finally:
-            connection.close()
+        return make_corpus("fresh").id
 
-    with ThreadPoolExecutor(4) as pool:
+    with DatabaseThreads(4) as pool:
         assert len(set(pool.map(made, range(4)))) == 1
     assert publish("fresh", {"a": "text"}) is not None
     assert Chunk.objects.filter(corpus=corpora.get("fresh")).count() == 1

@@ -66,7 +66,7 @@ def _picture(document: Json) -> Picture:
     return graph_layout.arrange(graph_model.read(document))
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(_documents())
 def test_no_two_steps_overlap_and_frames_are_apart_or_within_each_other(document: Json) -> None:
     picture = _picture(document)
@@ -77,7 +77,7 @@ def test_no_two_steps_overlap_and_frames_are_apart_or_within_each_other(document
     assert all(box.y >= 0 and box.y + box.height <= picture.height for box in picture.boxes)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(_documents())
 def test_lines_only_go_down_and_cross_no_step(document: Json) -> None:
     picture = _picture(document)
@@ -96,7 +96,7 @@ def test_lines_only_go_down_and_cross_no_step(document: Json) -> None:
             assert not crossed, (line, crossed)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(_documents())
 def test_every_need_is_one_line_and_the_picture_is_the_same_each_time(document: Json) -> None:
     read = graph_model.read(document)
@@ -244,7 +244,7 @@ def test_turning_an_order_round_makes_no_circle() -> None:
     assert len(picture.lines) == sum(len(node.needs) for node in found.graph.nodes)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(_documents(), _documents())
 def test_any_two_versions_can_be_compared_and_drawn(old: Json, new: Json) -> None:
     found = graph_diff.compare(old, new)

@@ -16,7 +16,7 @@ from workflows.queries.run_matching import Bound
 
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 ALL = (
-    "state:failed workflow:docs-assistant tag:vip tag:eu cost>0.1 tokens>=5k duration<2m error:timeout "
+    "state:failed workflow:docs-assistant tag:vip tag:eu cost>0.1 tokens>=5k duration<2m error:timeout taint:7 "
     'session:"customer 42" release:v3 env:production since:2026-11-20 until:2h "free text" two words'
 )
 
@@ -27,7 +27,7 @@ def test_every_term_is_read() -> None:
     assert not found.problems
     assert (chosen.states, chosen.workflow, chosen.tags) == (("failed",), "docs-assistant", ("vip", "eu"))
     assert (chosen.error, chosen.session, chosen.release) == ("timeout", "customer 42", 3)
-    assert chosen.environment == "production"
+    assert (chosen.environment, chosen.taint) == ("production", "7")
     assert (chosen.text, chosen.phrases) == ("two words", ("free text",))
     assert [(b.of, b.comparison, str(b.amount)) for b in chosen.bounds] == [
         ("cost", "gt", "0.1"),
@@ -60,6 +60,8 @@ def _parse(text: str) -> run_filter.RunQuery:
         ("cost>" + "9" * 15, "more than any run has"),
         ("tag>5", "“tag” cannot be compared with >"),
         ("release:three", "“three” is no number of a release"),
+        ("taint:all", "“all” is no number of a quarantine: write taint:7 or taint:any"),
+        ("taint:1234567890", "is no number of a quarantine"),
         ("release:0", "is no number of a release"),
         ("release:99999999999999999999", "is no number of a release"),
         ("since:soon", "“soon” is no time"),

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from providers import resilience
@@ -112,7 +112,6 @@ def test_weights_choose_the_first_target_and_keep_the_rest_in_order() -> None:
     assert resilience.order(TARGETS, draw=0.9) == TARGETS
 
 
-@settings(deadline=None)
 @given(
     error_class=st.sampled_from(sorted(ERROR_CLASSES)),
     retry_after_s=st.none() | st.floats(0, 1e6),

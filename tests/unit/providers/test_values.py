@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from providers import pricing, usage, validation
@@ -80,7 +80,6 @@ def test_cost_is_exact_or_none(counted: Usage, price: Price | None, expected: De
 anything = st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.lists(st.integers())
 
 
-@settings(deadline=None)
 @given(input=anything, output=anything, cached=anything, reasoning=anything)
 def test_reported_usage_is_always_true_to_form(input: Any, output: Any, cached: Any, reasoning: Any) -> None:
     counted = usage.reported(input=input, output=output, cached=cached, reasoning=reasoning)
@@ -114,14 +113,12 @@ def test_retry_after(headers: dict[str, str], expected: float | None) -> None:
     assert failures.retry_after_s(headers, now=NOW) == expected
 
 
-@settings(deadline=None)
 @given(st.text())
 def test_retry_after_never_raises(value: str) -> None:
     wait_s = failures.retry_after_s({"retry-after": value}, now=NOW)
     assert wait_s is None or 0 <= wait_s <= 604800
 
 
-@settings(deadline=None)
 @given(status=st.integers(100, 999), code=st.text(max_size=20), text=st.text(max_size=200))
 def test_every_status_has_a_class(status: int, code: str, text: str) -> None:
     ProviderError("x", error_class=failures.error_class(status, code=code, text=text, codes={}))
@@ -152,7 +149,6 @@ def test_secret_is_blotted_out_everywhere() -> None:
     assert without(value, None) is value
 
 
-@settings(deadline=None)
 @given(st.lists(st.integers(0, 2 * BATCH_CHARACTERS).map(lambda size: "x" * size), max_size=200))
 def test_batches_keep_order_and_bounds(texts: list[str]) -> None:
     made = batches(texts)
@@ -228,7 +224,6 @@ def test_repair_message_names_the_problems_only() -> None:
     assert "severity: 9 is greater than the maximum of 5" in message.text()
 
 
-@settings(deadline=None)
 @given(st.text(alphabet='{}[]",:1a \\\n`', max_size=300))
 def test_any_text_is_checked_without_a_fault(text: str) -> None:
     validation.check(text, SCHEMA)

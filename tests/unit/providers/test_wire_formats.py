@@ -54,7 +54,7 @@ def test_stream_cut_at_any_byte_is_never_taken_for_an_answer(api: str) -> None:
     assert read(api, [stream]).text == "Hello there, how are you?"
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(data=st.data())
 @pytest.mark.parametrize("api", STREAMS)
 def test_stream_in_any_pieces_is_the_same_answer(api: str, data: st.DataObject) -> None:
@@ -88,7 +88,7 @@ values = st.recursive(
 bodies = st.dictionaries(st.sampled_from(NAMES), values, max_size=5)
 
 
-@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 @given(events=st.lists(bodies, min_size=1, max_size=3), is_whole=st.booleans())
 @pytest.mark.parametrize("api", STREAMS)
 def test_any_json_is_an_answer_or_an_error_of_our_family(
@@ -99,7 +99,6 @@ def test_any_json_is_an_answer_or_an_error_of_our_family(
         read(api, [json.dumps(events[0]).encode()] if is_whole else [*stream, b"data: [DONE]\n\n"])
 
 
-@settings(deadline=None)
 @given(st.binary(max_size=300))
 @pytest.mark.parametrize("api", STREAMS)
 def test_any_bytes_are_an_error_of_our_family(api: str, body: bytes) -> None:
@@ -107,7 +106,6 @@ def test_any_bytes_are_an_error_of_our_family(api: str, body: bytes) -> None:
         read(api, [body])
 
 
-@settings(deadline=None)
 @given(st.lists(st.binary(max_size=40), max_size=20))
 def test_events_do_not_depend_on_how_bytes_are_cut(pieces: list[bytes]) -> None:
     assert list(sse.events(pieces)) == list(sse.events([b"".join(pieces)]))

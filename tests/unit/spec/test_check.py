@@ -192,10 +192,44 @@ def test_errors_of_all_documents_come_at_once_with_lines() -> None:
             "kind: Prompt\nname: q\nmessages: [{role: user, content: x}]\noutput: {type: strin}",
             "output.type: must be",
         ),
-        ("kind: Tool\nname: t", "a Tool has exactly one of http and python; this one has none"),
+        (
+            "kind: Tool\nname: t",
+            "a Tool has exactly one of http, python, mcp and workflow; this one has none",
+        ),
         ("kind: Tool\nname: t\npython: 'a:b'\nhttp: {method: GET, url: x}", "this one has http and python"),
+        ("kind: Tool\nname: t\nworkflow: nobody", "workflow: there is no Workflow 'nobody'"),
         ("kind: Tool\nname: t\npython: a.b", "python: must be a function as package.module:function"),
-        ("kind: Tool\nname: t\nmcp: {server: {url: x}, tool: y}", "`mcp` is not supported by this version"),
+        (
+            "kind: Tool\nname: t\ninput: {}\nmcp: {server: {url: 'http://a', command: b}, tool: y}",
+            "mcp.server: a server has exactly one of `url` and `command`; this one has both",
+        ),
+        ("kind: Tool\nname: t\ninput: {}\nmcp: {server: {}, tool: y}", "this one has neither"),
+        ("kind: Tool\nname: t\ninput: {}\nmcp: {server: {command: b}}", "mcp: needs the key `tool`"),
+        (
+            "kind: Tool\nname: t\ninput: {}\nmcp: {server: {command: [rm, -rf]}, tool: y}",
+            "mcp.server.command: must be lower-case letters",
+        ),
+        (
+            "kind: Tool\nname: t\ninput: {}\nmcp: {server: {command: b, headers: {}}, tool: y}",
+            "mcp.server.headers: only a server with a `url` is sent this",
+        ),
+        (
+            "kind: Tool\nname: t\ninput: {}\nmcp: {server: {url: 'ftp://a'}, tool: y}",
+            "mcp.server.url: must be an address that starts with http:// or https://",
+        ),
+        (
+            "kind: Tool\nname: t\ninput: {}\nmcp: {server: {url: 'http://{{host}}'}, tool: y}",
+            "mcp.server.url: the address of a server is written out",
+        ),
+        (
+            "kind: Tool\nname: t\nmcp: {server: {command: b}, tool: y}",
+            "a Tool with `mcp` needs the key `input`",
+        ),
+        (
+            "kind: Tool\nname: t\ninput: {properties: {a: {}}}\n"
+            "mcp: {server: {url: 'http://h', headers: {X: '{{ b }}'}}, tool: y}",
+            "mcp.server.headers.X: names 'b', which is none of the tool's input fields (a)",
+        ),
         ("kind: Tool\nname: t\nhttp: {method: GETT, url: x}", "http.method: must be one of GET"),
         (
             "kind: Tool\nname: t\ninput: {properties: {a: {}}}\nhttp: {method: GET, url: '{{ b }}'}",
@@ -247,14 +281,27 @@ def test_document_error_says_what_is_expected(document: str, error: str) -> None
         ("- {id: a, set: {a: 1}, retries: {}}", "steps[0].retries: unknown key; did you mean `retry`?"),
         ("- {id: a, set: {a: 1}, retry: {attempts: 0}}", "steps[0].retry.attempts: must be at least 1"),
         ("- {id: a, set: {a: 1}, timeout: soon}", "steps[0].timeout: must be a duration"),
-        ("- {id: a, set: {a: 1}, cache: 24h}", "steps[0].cache: `cache` is not supported by this version"),
+        ("- {id: a, set: {a: 1}, cache: soon}", "steps[0].cache: must be a duration"),
         (
-            "- {id: a, approval: {title: x}}",
-            "steps[0].approval: the step kind `approval` is not supported by",
+            "- {id: a, wait: {for: 1h, signal: x}}",
+            "steps[0].wait: a wait has exactly one of `for`, `until_time`, `signal`; this one has `for` and `signal`",
         ),
+        ("- {id: a, wait: {for: soon}}", "steps[0].wait.for: is not a duration"),
+        ("- {id: a, wait: {until_time: '2026-01-01'}}", "steps[0].wait.until_time: is not a time such as"),
+        ("- {id: a, wait: {for: 1h, timeout: 1s}}", "steps[0].wait.timeout: only a wait for a `signal`"),
         (
-            "- {id: a, loop: {until: 'true', steps: [{id: b, set: {a: 1}}]}}",
-            "the step kind `loop` is not supported",
+            "- {id: a, approval: {title: x, fields: {type: array}}}",
+            "fields.type: the fields of an approval are",
+        ),
+        ("- {id: a, set: {x: '{{ turn }}'}}", "`turn` is only there inside a `loop`"),
+        (
+            "- {id: a, loop: {until: steps.c.output.x, steps: [{id: b, set: {x: 1}}]}}",
+            "steps[0].loop.until: there is no step 'c'",
+        ),
+        ("- {id: a, workflow: nobody}", "steps[0].workflow: there is no Workflow 'nobody'"),
+        (
+            "- {id: a, agent: triage, route: chat, tools: [nothing]}",
+            "steps[0].tools[0]: there is no Tool 'nothing'",
         ),
         ("- {id: a, approval: {titel: x}}", "steps[0].approval.titel: unknown key; did you mean `title`?"),
         ("- {id: a, set: {a: 1}, needs: [b]}", "steps[0].needs[0]: there is no step 'b' beside this one"),
@@ -280,7 +327,7 @@ def test_document_error_says_what_is_expected(document: str, error: str) -> None
         ("- {id: a, when: '{{ input.x }}', set: {x: 1}}", "steps[0].when: a bare expression is needed here"),
         ("- {id: a, when: inptu.x, set: {x: 1}}", "there is no name 'inptu' here; did you mean 'input'?"),
         ("- {id: a, set: {x: '{{ item }}'}}", "steps[0].set.x: `item` is only there inside a `map`"),
-        ("- {id: a, set: {x: '{{ run.ID }}'}}", "`run` has id, started_at, not 'ID'"),
+        ("- {id: a, set: {x: '{{ run.ID }}'}}", "`run` has error, id, started_at, not 'ID'"),
         (
             "- {id: m, map: {over: run, steps: [{id: i, set: {x: 1}}]}}\n- {id: b, set: {x: '{{steps.i}}'}}",
             "steps[1].set.x: the step 'i' is inside the map 'm'; only steps inside it can name it",
@@ -324,11 +371,26 @@ def test_input_that_a_closed_schema_does_not_have_is_an_error() -> None:
     assert in_workflow("- {id: a, set: {x: '{{ input.b }}'}}", "input: {properties: {a: {}}}") == []
 
 
-@pytest.mark.parametrize("key", ["concurrency: {key: a, limit: 1}", "finally: []"])
-def test_keys_of_later_versions_are_named(key: str) -> None:
-    (error,) = in_workflow("- {id: a, set: {x: 1}}", key)
+@pytest.mark.parametrize(
+    ("key", "error"),
+    [
+        (
+            "concurrency: {key: '{{ steps.a.output }}', limit: 1}",
+            "concurrency.key: the step 'a' cannot be named here",
+        ),
+        ("concurrency: {key: a}", "concurrency: needs the key `limit`"),
+        ("finally: []", "finally: must have at least 1"),
+        ("finally: [{id: a, set: {x: 1}}]", "finally[0].id: there is another step 'a'"),
+    ],
+)
+def test_keys_of_a_workflow_are_checked(key: str, error: str) -> None:
+    found = in_workflow("- {id: a, set: {x: 1}}", key)
 
-    assert error.endswith("is not supported by this version")
+    assert any(error in one for one in found), found
+
+
+def test_steps_at_the_end_may_name_all_others() -> None:
+    assert not in_workflow("- {id: a, set: {x: 1}}", "finally: [{id: b, set: {y: '{{ steps.a.output.x }}'}}]")
 
 
 def test_inserted_messages_are_checked_where_the_prompt_is_used() -> None:
@@ -401,7 +463,7 @@ KEYS = [
 ]
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     st.sampled_from(["Provider", "Route", "Prompt", "Tool", "Corpus", "Workflow"]),
     st.dictionaries(st.sampled_from(KEYS), ODD | STEPS, max_size=6),

@@ -3,7 +3,8 @@
 import pytest
 
 from workflows.spec import workflow
-from workflows.spec.workflow import BranchBody, MapBody, PromptBody, RetrieveBody, RetryDef, SetBody
+from workflows.spec.step_bodies import PromptBody, RetrieveBody, SetBody
+from workflows.spec.workflow import BranchBody, MapBody, RetryDef
 
 BODY = {
     "kind": "Workflow",

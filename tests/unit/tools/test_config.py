@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from workflows.tools.config import HttpTool, Tool
+from workflows.tools.config import HttpTool, McpTool, Tool
 
 REFUND: dict[str, Any] = {
     "kind": "Tool",
@@ -40,6 +40,20 @@ def test_a_document_becomes_a_tool() -> None:
     )
 
 
+def test_a_document_of_an_mcp_tool_becomes_one() -> None:
+    server: dict[str, Any] = {
+        "url": "https://mcp.shop.internal/mcp",
+        "headers": {"X-Shop": "1"},
+        "credential": "secret:shop",
+    }
+    over_http = Tool.from_document({"name": "t", "mcp": {"server": server, "tool": "refund"}})
+    started = Tool.from_document({"name": "t", "mcp": {"server": {"command": "files"}, "tool": "read"}})
+
+    assert over_http.mcp == McpTool(tool="refund", **server)
+    assert started.mcp == McpTool(tool="read", command="files")
+    assert (over_http.credential, started.credential) == ("secret:shop", None)
+
+
 def test_what_a_document_leaves_out_is_the_careful_choice() -> None:
     tool = Tool.from_document({"name": "t", "python": "shop.tools:refund"})
 
@@ -55,6 +69,7 @@ def test_what_a_document_leaves_out_is_the_careful_choice() -> None:
         {"timeout": "soon"},
         {"http": None},
         {"python": "a:b"},
+        {"mcp": {"server": {"command": "files"}, "tool": "read"}},
     ],
 )
 def test_a_document_that_describes_no_tool_is_refused(wrong: dict[str, Any]) -> None:

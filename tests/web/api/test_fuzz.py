@@ -37,7 +37,6 @@ CHECKED = CHECKS.get_by_names(
 )
 _SETTINGS = settings(
     max_examples=EXAMPLES,
-    deadline=None,
     derandomize="INTERLOCK_FUZZ" not in os.environ,
     database=None,
     phases=[Phase.explicit, Phase.generate],

@@ -44,6 +44,7 @@ def test_every_field_of_the_contract(api: Api) -> None:
         "ended_at": "2026-03-01T12:00:00Z",
         "parent": None,
         "forked_from": None,
+        "tainted_by": [],
         "links": {
             "self": here,
             "steps": f"{here}/steps",

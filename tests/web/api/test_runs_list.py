@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 from urllib.parse import quote
 
@@ -64,6 +65,44 @@ def test_a_filter_narrows(api: Api, query: dict[str, str], matches: dict[str, An
     assert _ids(api.get("/runs", **query)) == [wanted.id]
 
 
+def test_bounds_narrow_and_leave_out_what_is_not_known(api: Api) -> None:
+    records.run()
+    cheap = records.run(**_ended(cost="0.10", tokens=100, seconds=3))
+    dear = records.run(**_ended(cost="0.5000001", tokens=9_000, seconds=90.5))
+    assert _ids(api.get("/runs", cost_min="0.5")) == [dear.id]
+    assert _ids(api.get("/runs", cost_max="0.10")) == [cheap.id]
+    assert _ids(api.get("/runs", tokens_min=100, tokens_max=8_999)) == [cheap.id]
+    assert _ids(api.get("/runs", duration_min="90.5")) == [dear.id]
+    assert _ids(api.get("/runs", duration_max=90)) == [cheap.id]
+    assert _ids(api.get("/runs", cost_min=0, tokens_min=999_999_999)) == []
+
+
+def _ended(*, cost: str, tokens: int, seconds: float) -> dict[str, Any]:
+    return {
+        "state": "succeeded",
+        "cost_usd": Decimal(cost),
+        "tokens": {"input": tokens - 1, "output": 1},
+        "started_at": records.START,
+        "ended_at": records.START + timedelta(seconds=seconds),
+    }
+
+
+def test_stuck_and_unknown_are_states_to_ask_for(api: Api) -> None:
+    failed, stuck, unknown = records.run(state="failed"), records.run(), records.run()
+    records.step(stuck, "a", state="running", attempts_made=1)  # its lease ran out in March
+    records.step(unknown, "a", state="unknown")
+    records.step(records.run(), "a")
+    assert _ids(api.get("/runs", state="stuck")) == [stuck.id]
+    assert _ids(api.get("/runs", state=["unknown", "failed"])) == [unknown.id, failed.id]
+    assert _ids(api.get("/runs", state="attention")) == [unknown.id, stuck.id, failed.id]
+
+
+def test_an_empty_name_is_the_name_of_nothing(api: Api) -> None:
+    records.run()
+    assert _ids(api.get("/runs", workflow="")) == []
+    assert len(_ids(api.get("/runs", q=""))) == 1
+
+
 def test_a_release_narrows_by_its_number(api: Api) -> None:
     records.run()
     wanted = records.run(release=records.release("triage", 7))
@@ -106,6 +145,12 @@ def test_text_finds_a_run_by_how_its_id_begins(api: Api) -> None:
         ({"since": "0001-01-01T00:00:00+23:59"}, "since"),
         ({"until": "9999-12-31T23:59:59-23:59"}, "until"),
         ({"release": -1}, "release"),
+        ({"cost_min": "-0.1"}, "cost_min"),
+        ({"cost_min": "NaN"}, "cost_min"),
+        ({"cost_max": "much"}, "cost_max"),
+        ({"tokens_min": "1.5"}, "tokens_min"),
+        ({"duration_max": "inf"}, "duration_max"),
+        ({"duration_min": 10**9}, "duration_min"),
         ({"release": 2**40}, "release"),
         ({"workflow": ["a", "b"]}, "workflow"),
         ({"workflow": "a\0b"}, "workflow"),
@@ -139,11 +184,11 @@ def test_a_page_of_two_hundred_takes_as_many_queries_as_one_of_two(
         records.step(records.run(), "a")
     api.get("/runs")
     # token, page with releases, sizes of payloads, totals of runs that go on; payloads go around the ORM
-    with django_assert_num_queries(4):
+    with django_assert_num_queries(5):
         assert len(_ids(api.get("/runs", limit=200))) == 2
     for _ in range(30):
         records.step(records.run(output={"a": 1}, state="succeeded"), "a")
-    with django_assert_num_queries(4):
+    with django_assert_num_queries(5):
         assert len(_ids(api.get("/runs", limit=200))) == 32
 
 
@@ -172,7 +217,7 @@ def test_an_index_serves_the_page() -> None:
         cursor.execute("SET LOCAL enable_seqscan = off")
         cursor.execute("SET LOCAL enable_sort = off")
     place = pages.encode((records.START + timedelta(days=1)).isoformat(), "r_z")
-    when, key = pages._moment_and_key(place)
+    when, key = pages._moment_and_key(place, str)
     plan = (
         Run.objects.filter(created_at__lte=when)
         .exclude(created_at=when, pk__gte=key)

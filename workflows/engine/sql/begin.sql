@@ -1,20 +1,23 @@
 -- What a worker needs to know of an attempt that it holds.
-CREATE FUNCTION interlock_claimed(s workflows_steprun, r workflows_run, p_attempt bigint)
+CREATE OR REPLACE FUNCTION interlock_claimed(s workflows_steprun, r workflows_run, p_attempt bigint)
 RETURNS jsonb LANGUAGE sql STABLE AS $$
     SELECT jsonb_build_object(
-        'step', s.id, 'run', s.run_id, 'path', s.path, 'step_id', s.step_id, 'epoch', s.epoch,
+        'step', s.id, 'run', s.run_id, 'path', s.path, 'step_id', s.step_id, 'kind', s.kind, 'epoch', s.epoch,
+        'lane', s.lane, 'answer', encode(s.answer_hash, 'hex'),
         'parent', s.parent_id, 'item', s.item, 'item_hash', encode(s.item_hash, 'hex'),
         'attempt', p_attempt, 'number', s.attempts_made, 'failures', s.failures, 'losses', s.losses,
         'lease', s.lease, 'settling', s.settling, 'alone', s.alone, 'poison', s.reason = 'poison',
         'input_hash', encode(s.input_hash, 'hex'), 'failing', s.error,
         'release', r.release_id, 'workflow', r.workflow, 'environment', r.environment_id,
         'run_input', encode(r.input_hash, 'hex'), 'pins', r.pins, 'variables', r.variables,
-        'session', r.session, 'run_started_at', r.started_at, 'deadline_at', r.deadline_at
+        'session', r.session, 'run_error', r.error, 'priority', s.priority, 'run_started_at', r.started_at,
+        'deadline_at', r.deadline_at, 'tree_path', coalesce(r.tree_path, r.id), 'repeats', r.repeats,
+        'fork', r.fork
     );
 $$;
 
 -- The claim behind a lease token: after a connection broke in the middle of a commit.
-CREATE FUNCTION interlock_held(p_lease uuid) RETURNS jsonb LANGUAGE sql STABLE AS $$
+CREATE OR REPLACE FUNCTION interlock_held(p_lease uuid) RETURNS jsonb LANGUAGE sql STABLE AS $$
     SELECT interlock_claimed(s, r, a.id)
       FROM workflows_steprun s
       JOIN workflows_run r ON r.id = s.run_id
@@ -23,7 +26,7 @@ CREATE FUNCTION interlock_held(p_lease uuid) RETURNS jsonb LANGUAGE sql STABLE A
 $$;
 
 -- The last attempt of a step run, whether it is held or not: for settling it in its place.
-CREATE FUNCTION interlock_claim_of(p_step bigint) RETURNS jsonb LANGUAGE sql STABLE AS $$
+CREATE OR REPLACE FUNCTION interlock_claim_of(p_step bigint) RETURNS jsonb LANGUAGE sql STABLE AS $$
     SELECT interlock_claimed(s, r, a.id) || jsonb_build_object('lease', a.lease)
       FROM workflows_steprun s
       JOIN workflows_run r ON r.id = s.run_id
@@ -32,8 +35,8 @@ CREATE FUNCTION interlock_claim_of(p_step bigint) RETURNS jsonb LANGUAGE sql STA
 $$;
 
 -- Start an attempt on one step run: pending or ready → running, with a lease by the database's clock.
--- Returns everything that the worker needs to go on, or NULL when somebody else was faster.
-CREATE FUNCTION interlock_begin(p_step bigint, p_worker text, p_lease uuid, p_lease_s float8)
+-- Returns everything that the worker needs to go on, or NULL when somebody else was faster or the run does not go on.
+CREATE OR REPLACE FUNCTION interlock_begin(p_step bigint, p_worker text, p_lease uuid, p_lease_s float8)
 RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
     s workflows_steprun;
@@ -41,6 +44,11 @@ DECLARE
     v_attempt bigint;
     v_from text;
 BEGIN
+    SELECT x.* INTO r FROM workflows_run x JOIN workflows_steprun y ON y.run_id = x.id
+     WHERE y.id = p_step AND x.state IN ('queued', 'running', 'waiting') AND (x.stopping = '' OR y.at_end);
+    IF NOT FOUND THEN
+        RETURN NULL;
+    END IF;
     UPDATE workflows_steprun
        SET state = 'running', waiting_on = 0, held = false, sent = false, wake_at = NULL,
            reason = CASE WHEN reason = 'poison' THEN reason ELSE '' END,
@@ -54,7 +62,6 @@ BEGIN
         RETURN NULL;
     END IF;
 
-    SELECT * INTO r FROM workflows_run WHERE id = s.run_id;
     IF r.state IN ('queued', 'waiting') THEN
         v_from := r.state;
         UPDATE workflows_run

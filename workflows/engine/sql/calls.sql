@@ -1,6 +1,6 @@
 -- Provider calls: the intent before the socket is written, the record after. Neither has to reach the disk before
 -- the call goes on: a crash of the whole database may forget a call's record, never a step's outcome.
-CREATE FUNCTION interlock_call_sending(c jsonb, p_hashes bytea[], p_sizes integer[], p_compressed boolean[],
+CREATE OR REPLACE FUNCTION interlock_call_sending(c jsonb, p_hashes bytea[], p_sizes integer[], p_compressed boolean[],
                                        p_bodies bytea[])
 RETURNS bigint LANGUAGE plpgsql AS $$
 DECLARE
@@ -18,7 +18,7 @@ BEGIN
     RETURN v_id;
 END $$;
 
-CREATE FUNCTION interlock_call_done(p_id bigint, c jsonb, p_hashes bytea[], p_sizes integer[],
+CREATE OR REPLACE FUNCTION interlock_call_done(p_id bigint, c jsonb, p_hashes bytea[], p_sizes integer[],
                                     p_compressed boolean[], p_bodies bytea[])
 RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
@@ -26,8 +26,9 @@ BEGIN
     PERFORM interlock_keep(p_hashes, p_sizes, p_compressed, p_bodies);
     UPDATE workflows_call
        SET state = 'done', model_returned = coalesce(c ->> 'model_returned', ''),
-           response_hash = decode(c ->> 'response', 'hex'), finish_reason = coalesce(c ->> 'finish_reason', ''),
-           usage = c -> 'usage', cost_usd = (c ->> 'cost_usd')::numeric,
+           response_hash = decode(c ->> 'response', 'hex'), answer_hash = decode(c ->> 'answer', 'hex'),
+           finish_reason = coalesce(c ->> 'finish_reason', ''), usage = c -> 'usage',
+           cost_usd = (c ->> 'cost_usd')::numeric,
            price_version = coalesce(c ->> 'price_version', ''), timing_ms = c -> 'timing_ms',
            error = CASE WHEN c -> 'error' = 'null'::jsonb THEN NULL ELSE c -> 'error' END,
            ended_at = clock_timestamp()

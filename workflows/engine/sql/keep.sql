@@ -1,6 +1,6 @@
 -- Store payloads under their hashes. In plpgsql, which keeps its plan from call to call.
 -- Touching one that is used again keeps collection from racing with it.
-CREATE FUNCTION interlock_keep(p_hashes bytea[], p_sizes integer[], p_compressed boolean[], p_bodies bytea[])
+CREATE OR REPLACE FUNCTION interlock_keep(p_hashes bytea[], p_sizes integer[], p_compressed boolean[], p_bodies bytea[])
 RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
     INSERT INTO workflows_payload AS p (hash, size, compressed, body, touched_at)

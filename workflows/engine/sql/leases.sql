@@ -1,6 +1,6 @@
 -- Renew leases and say that this worker is alive. Returns the leases that still hold and whose run goes on, and
 -- those whose run is stopping. A heartbeat that is lost in a crash costs nothing: it need not reach the disk.
-CREATE FUNCTION interlock_heartbeat(p_worker text, p_host text, p_pid integer, p_threads integer,
+CREATE OR REPLACE FUNCTION interlock_heartbeat(p_worker text, p_host text, p_pid integer, p_threads integer,
                                     p_draining boolean, p_leases uuid[], p_lease_s float8)
 RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
@@ -19,13 +19,13 @@ BEGIN
 END $$;
 
 -- Which of these runs are to stop: asked every second by workers that run something.
-CREATE FUNCTION interlock_stopping(p_runs text[]) RETURNS jsonb LANGUAGE sql STABLE AS $$
+CREATE OR REPLACE FUNCTION interlock_stopping(p_runs text[]) RETURNS jsonb LANGUAGE sql STABLE AS $$
     SELECT coalesce(jsonb_agg(id), '[]') FROM workflows_run
      WHERE id = ANY (p_runs) AND (stopping = 'cancelled' OR state = 'cancelled');
 $$;
 
 -- The mark before a `once` effect leaves: durable, and only while the lease holds.
-CREATE FUNCTION interlock_sending(p_step bigint, p_lease uuid, p_data jsonb) RETURNS boolean LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION interlock_sending(p_step bigint, p_lease uuid, p_data jsonb) RETURNS boolean LANGUAGE plpgsql AS $$
 DECLARE
     s workflows_steprun;
 BEGIN
@@ -44,22 +44,25 @@ END $$;
 -- An attempt is over without a result: `lost` (its lease ran out) or `interrupted` (its worker gave it back).
 -- What may have had an outside effect becomes unknown, everything else is ready again at once.
 -- The second loss makes a step run alone; a loss while alone condemns it.
-CREATE FUNCTION interlock_give_up(p_step bigint, p_how text) RETURNS jsonb LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION interlock_give_up(p_step bigint, p_how text) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
     s workflows_steprun;
     a workflows_attempt;
     v_stopping text;
+    v_quiet boolean;
     v_state text;
 BEGIN
     SELECT * INTO s FROM workflows_steprun WHERE id = p_step FOR UPDATE;
-    SELECT stopping INTO v_stopping FROM workflows_run WHERE id = s.run_id;
+    SELECT CASE WHEN s.at_end THEN '' ELSE stopping END, interlock_quiet(s.run_id) INTO v_stopping, v_quiet
+      FROM workflows_run WHERE id = s.run_id;
     UPDATE workflows_attempt SET state = p_how, ended_at = clock_timestamp()
      WHERE step_run_id = s.id AND number = s.attempts_made AND state = 'running'
     RETURNING * INTO a;
-    v_state := CASE WHEN s.sent THEN 'unknown' WHEN v_stopping <> '' THEN 'cancelled' ELSE 'ready' END;
+    v_state := CASE WHEN s.sent THEN 'unknown' WHEN v_stopping <> '' OR s.reason = 'over' THEN 'cancelled'
+               WHEN v_quiet THEN 'pending' ELSE 'ready' END;
     UPDATE workflows_steprun
        SET state = v_state, lease = NULL, lease_until = NULL, sent = false, events = events + 1,
-           reason = CASE WHEN v_state = 'ready' AND p_how = 'lost' AND a.alone THEN 'poison' ELSE p_how END,
+           reason = CASE WHEN v_state IN ('ready', 'pending') AND p_how = 'lost' AND a.alone THEN 'poison' ELSE p_how END,
            losses = losses + (p_how = 'lost')::integer,
            alone = alone OR (p_how = 'lost' AND losses + 1 >= 2),
            ready_at = CASE WHEN v_state = 'ready' THEN clock_timestamp() ELSE ready_at END,
@@ -73,7 +76,7 @@ BEGIN
                               'path', s.path, 'state', v_state);
 END $$;
 
-CREATE FUNCTION interlock_expire(p_limit integer, p_quiet_s float8) RETURNS jsonb LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION interlock_expire(p_limit integer, p_quiet_s float8) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
     v_step bigint;
     v_gone jsonb := '[]';
@@ -92,7 +95,7 @@ BEGIN
 END $$;
 
 -- A worker that shuts down hands back what it could not finish in time.
-CREATE FUNCTION interlock_hand_back(p_leases uuid[]) RETURNS jsonb LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION interlock_hand_back(p_leases uuid[]) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
     v_step bigint;
     v_gone jsonb := '[]';

@@ -9,3 +9,4 @@ import "./dialogs.js";
 
 /* What one page family needs comes with it. */
 if (document.querySelector("#step-rows")) import("./timeline.js");
+if (document.querySelector("[data-poll]:not([data-poll='quiet'])")) import("./stale.js");

@@ -37,6 +37,13 @@ on("click", (event) => {
   openMenu();
 });
 
+/* What a page is for (`data-primary`); where its form still lacks something, the key leads there. */
+function doMainThing() {
+  const control = one("#main [data-primary]:not([disabled])");
+  const lacking = control?.form && one(":is(input, select, textarea):invalid", control.form);
+  if (lacking) lacking.focus(); else control?.click();
+}
+
 /* First of all modules, so that the second key of `g r` is not taken for one of theirs. */
 on("keydown", (event) => {
   if ((event.metaKey || event.ctrlKey) && !event.altKey && !event.shiftKey && event.key.toLowerCase() === "k" && one("#menu")) {
@@ -47,5 +54,6 @@ on("keydown", (event) => {
   if (isTyping(event) || !isPlain(event) || one("dialog[open]") || go(event)) return;
   if (event.key === "?") { event.preventDefault(); one('[aria-keyshortcuts="?"]')?.click(); }
   if (event.key >= "1" && event.key <= "8") all("[data-tabs] > :not(.icon-btn)")[event.key - 1]?.click();
+  if (event.key === ".") { event.preventDefault(); doMainThing(); }
   if (event.key === "[") one('[aria-keyshortcuts="["]')?.click();
 });

@@ -1,4 +1,4 @@
-/* Parts that poll (`data-poll`): when they may, and how fresh what they show is. */
+/* Parts that poll (`data-poll`): when they may, and whether they do. When they get no answer: stale.js. */
 import { all, isTyping, on, one } from "./dom.js";
 
 let paused = false;
@@ -24,30 +24,15 @@ on("htmx:config:request", (event) => {
   if (event.target.dataset.poll === "here") ctx.request.action = location.pathname + location.search;
 });
 
-on("htmx:after:request", (event) => {
-  if (!polled(event)) return;
-  const { status } = event.detail.ctx.response;
-  if (status < 400) show(paused ? "paused" : "live");
-  else show("stale", status === 401 ? "Signed out" : `Stale since ${new Date().toLocaleTimeString()}`);
-});
-
-on("htmx:error", (event) => { if (polled(event)) show("stale", `Stale since ${new Date().toLocaleTimeString()}`); });
-
 function pause() {
   if (!one("[data-live]")) return;
   paused = !paused;
   show(paused ? "paused" : "live");
 }
 
-/* A stale page is asked again at once; one whose session is over, after signing in. */
-function retry() {
-  all("[data-poll]").forEach((part) => htmx.ajax("GET", part.dataset.poll === "here" ? location.pathname + location.search : part.getAttribute("hx-get"), { source: part, target: part, swap: part.getAttribute("hx-swap") }).then(() => show("live")));
-}
-
 on("click", (event) => {
   const button = event.target.closest("[data-live]");
-  if (button?.dataset.state === "stale") retry();
-  else if (button) pause();
+  if (button && button.dataset.state !== "stale") pause(); // a stale page is asked again: stale.js
 });
 on("keydown", (event) => {
   if (event.key === "p" && !isTyping(event) && !event.metaKey && !event.ctrlKey && !event.altKey) pause();

@@ -31,6 +31,7 @@ const follow = (selector) => one(selector)?.click();
 const moves = {
   f: () => { const field = one("#step-filter"); field?.focus(); field?.select(); },
   r: () => follow('[data-primary][href*="/retry/"]'),
+  F: () => follow("[data-fork]"),
   J: () => follow("[data-older]"),
   K: () => follow("[data-newer]"),
 };

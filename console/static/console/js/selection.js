@@ -17,7 +17,7 @@ function query() {
 }
 const key = () => `selection ${query()}`;
 
-/* --- what is picked: {runs: {id: state}} or {matching: {frozen, matched, retry, cancel}} */
+/* --- what is picked: {runs: {id: state}} or {matching: {frozen, matched, retry, fork, cancel}} */
 function load() {
   try { return JSON.parse(sessionStorage.getItem(key())) ?? { runs: {} }; } catch { return { runs: {} }; }
 }
@@ -30,12 +30,13 @@ function keep(chosen) {
 const isPicked = (chosen, box) => chosen.matching ? Date.parse(box.dataset.created) <= Date.parse(chosen.matching.frozen) : box.value in chosen.runs;
 
 function counts({ matching, runs }) {
-  if (matching) return { chosen: matching.matched, retry: matching.retry, cancel: matching.cancel };
+  if (matching) return { chosen: matching.matched, retry: matching.retry, fork: matching.fork, cancel: matching.cancel };
   const states = Object.values(runs);
   const of = (state) => states.filter((each) => each === state).length;
   return {
     chosen: states.length,
     retry: of("failed") || of("cancelled"),
+    fork: states.filter((state) => ENDED.includes(state)).length,
     cancel: states.filter((state) => !ENDED.includes(state)).length,
   };
 }
@@ -54,7 +55,7 @@ function show(chosen = load()) {
   bar.classList.toggle("is-open", told.chosen > 0);
   if (!told.chosen) return;
   one("[data-chosen]", bar).textContent = number.format(told.chosen);
-  ["retry", "cancel"].forEach((name) => {
+  ["retry", "fork", "cancel"].forEach((name) => {
     const count = one(`[data-count="${name}"]`, bar);
     if (!count) return;
     count.textContent = number.format(told[name]);

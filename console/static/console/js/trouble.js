@@ -1,7 +1,8 @@
 /* When the server refuses, fails or is gone: what is on the page stays, and says what happened. */
 import { all, on, one, readCookie, toast } from "./dom.js";
 
-const isPoll = (ctx) => ctx?.sourceEvent?.type === "every";
+/* What nobody asked for: parts that poll are told of in one line (stale.js), and quiet ones not at all. */
+const isPoll = (ctx) => ctx?.sourceEvent?.type === "every" || ctx?.sourceElement?.dataset?.poll === "quiet";
 const requestOf = (text) => text.match(/Request (\S+?)\.?$/)?.[1] ?? "";
 
 /* --- the same once more */

@@ -1,0 +1,90 @@
+"""What a person asks of a fork: from where, with which other prompts, routes, models, input; which effects are real."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from workflows.replay.forking import Ask
+from workflows.replay.overriding import Overrides
+
+Json = Any
+
+
+@dataclass(frozen=True, kw_only=True)
+class ForkForm:
+    """What was typed, and what is wrong with its shape. `ask` None: it cannot be read."""
+
+    typed: Mapping[str, str]
+    ask: Ask | None
+    problems: Mapping[str, str] = field(default_factory=dict)
+
+
+def read(sent: Mapping[str, str]) -> ForkForm:
+    """Read what was sent. Fields: from_step, release, memory, input, prompt:NAME, text:NAME, model:ROUTE,
+    snapshot:CORPUS, effect:TOOL, reason."""
+    problems: dict[str, str] = {}
+    patch = _json(sent, "input", problems)
+    prompts: dict[str, int | Mapping[str, Json]] = {
+        **_numbers(sent, "prompt:", problems),
+        **_texts(sent, problems),
+    }
+    overrides = Overrides(
+        input=patch,
+        prompts=prompts,
+        models={name: model for name, model in _named(sent, "model:").items() if model},
+        snapshots=_numbers(sent, "snapshot:", problems),
+        release=_number(sent.get("release", ""), "release", problems),
+        memory="live" if sent.get("memory") == "live" else "as_recorded",
+    )
+    live = {name: "live" for name, choice in _named(sent, "effect:").items() if choice == "live"}
+    ask = Ask(from_step=sent.get("from_step") or None, overrides=overrides, effects=live or "stub")  # type: ignore[arg-type]
+    return ForkForm(typed=sent, ask=None if problems else ask, problems=problems)
+
+
+def _named(sent: Mapping[str, str], prefix: str) -> dict[str, str]:
+    return {key.removeprefix(prefix): value.strip() for key, value in sent.items() if key.startswith(prefix)}
+
+
+def _numbers(sent: Mapping[str, str], prefix: str, problems: dict[str, str]) -> dict[str, int]:
+    found = {}
+    for name, text in _named(sent, prefix).items():
+        number = _number(text, f"{prefix}{name}", problems)
+        if number is not None:
+            found[name] = number
+    return found
+
+
+def _number(text: str, place: str, problems: dict[str, str]) -> int | None:
+    if not text.strip():
+        return None
+    if not (text.strip().isdigit() and len(text.strip()) <= 9 and int(text)):
+        problems[place] = "A number from 1 on is expected."
+        return None
+    return int(text)
+
+
+def _texts(sent: Mapping[str, str], problems: dict[str, str]) -> dict[str, Mapping[str, Json]]:
+    """Return prompts that were written anew: a JSON object that is merged over the pinned version."""
+    found: dict[str, Mapping[str, Json]] = {}
+    for name, text in _named(sent, "text:").items():
+        if text:
+            value = _json(sent, f"text:{name}", problems)
+            if isinstance(value, dict):
+                found[name] = value
+            elif f"text:{name}" not in problems:
+                problems[f"text:{name}"] = 'A JSON object is expected, such as {"messages": […]}.'
+    return found
+
+
+def _json(sent: Mapping[str, str], place: str, problems: dict[str, str]) -> Json:
+    text = sent.get(place, "").strip()
+    if not text:
+        return None
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as problem:
+        problems[place] = f"Not JSON: {problem}"
+        return None

@@ -1,0 +1,64 @@
+"""What of a run can be another in its fork, for the forms that ask."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from console.drawing import json_text
+from workflows.engine import bundle
+from workflows.engine.bundle import Bundle
+from workflows.models import Run
+from workflows.queries import workflow_page
+
+_RELEASES: Final = 20
+
+
+def of(run: Run, typed: Mapping[str, str]) -> dict[str, Any]:
+    """Say what of a run can be another: its prompts, routes, snapshots, releases, and the effects of its tools."""
+    try:
+        loaded = bundle.load(run.release_id)
+    except LookupError:
+        return {"damaged": True}
+    routes = {ref.split("@")[0]: route for ref, route in sorted(loaded.routes.items())}
+    return {
+        "releases": workflow_page.releases(run.workflow)[:_RELEASES],
+        "prompts": _prompts(loaded, typed),
+        "routes": [
+            {
+                "name": name,
+                "targets": [str(each) for each in route.targets],
+                "model": typed.get(f"model:{name}", ""),
+            }
+            for name, route in routes.items()
+        ],
+        "models": sorted(
+            f"{name}/{model.name}"
+            for name, provider in bundle.providers().items()
+            for model in provider.models
+            if not model.embeds
+        ),
+        "snapshots": [
+            {"corpus": corpus, "number": number, "typed": typed.get(f"snapshot:{corpus}", "")}
+            for corpus, number in sorted(run.pins.items())
+        ],
+        "tools": [
+            {"name": tool.name, "effect": tool.effect, "live": typed.get(f"effect:{tool.name}") == "live"}
+            for tool in sorted(loaded.tools.values(), key=lambda tool: tool.name)
+            if tool.effect != "read"
+        ],
+    }
+
+
+def _prompts(loaded: Bundle, typed: Mapping[str, str]) -> list[dict[str, Any]]:
+    found = {ref.split("@")[0]: ref for ref in sorted(loaded.prompts, reverse=True)}
+    return [
+        {
+            "name": name,
+            "version": loaded.versions[f"prompts/{ref}"],
+            "number": typed.get(f"prompt:{name}", ""),
+            "text": typed.get(f"text:{name}", ""),
+            "messages": json_text.serialise({"messages": loaded.prompts[ref]["messages"]}),
+        }
+        for name, ref in sorted(found.items())
+    ]

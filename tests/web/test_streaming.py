@@ -1,0 +1,54 @@
+"""A stream in which nothing happens: it beats, and it ends; with times of its own, so that nobody waits ten minutes."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import pytest
+
+from console import streaming
+from console.streaming import Look, Stream
+
+BEAT = ": still here\n\n"
+
+
+def frames(stream: Stream) -> list[str]:
+    async def collected() -> list[str]:
+        return [frame async for frame in stream.frames()]
+
+    return asyncio.run(collected())
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_quiet_stream_beats_and_ends_so_that_the_client_connects_again() -> None:
+    looks: list[int] = []
+
+    def look(after: int) -> Look:
+        looks.append(after)
+        return Look(seq=7)
+
+    began = time.monotonic()
+    heard = frames(Stream("r_quiet", "user:1", 3, look, heartbeat_s=0.2, longest_s=1.2))
+    assert 1.2 <= time.monotonic() - began < 4
+    assert heard[0] == "retry: 1000\n\n"
+    assert 1 <= len(heard[1:]) <= 4
+    assert set(heard[1:]) == {BEAT}
+    assert looks[:2] == [3, 7]  # each look goes on where the last one ended
+    assert not streaming.too_many("user:1")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_happens_is_told_and_no_beat_comes_between() -> None:
+    told = [
+        Look(frames=["a"], seq=1, again=True),
+        Look(frames=["b"], seq=2, again=True),
+        Look(frames=["c"], seq=3, ended=True),
+    ]
+    heard = frames(Stream("r_busy", "user:1", 0, lambda after: told[after], heartbeat_s=5, longest_s=60))
+    assert heard[1:] == ["a", "b", "c"]
+
+
+def test_the_times_of_the_product_keep_proxies_and_workers_content() -> None:
+    stream = Stream("r_1", "user:1", 0, lambda after: Look())
+    assert (stream.heartbeat_s, stream.longest_s) == (15, 600)

@@ -1,0 +1,159 @@
+"""Settle a step that the system cannot decide about: one that failed, or whose outside effect is unknown."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+from typing import Any, Final, Literal
+
+from django.conf import settings
+from django.db.models import F
+from django.db.models.functions import Now
+
+from workflows import audit, database, payloads, runs
+from workflows.actor import Actor
+from workflows.engine import bundle, changes, commit, dispatch, execute, hints
+from workflows.engine.bundle import Bundle
+from workflows.engine.leases import Active
+from workflows.engine.outcomes import Failed, Outcome, Skipped, StepError, Succeeded
+from workflows.engine.port import Spent
+from workflows.engine.views import Known
+from workflows.errors import Conflict, Invalid, UnknownObject
+from workflows.models import JournalEvent, Run, StepRun
+from workflows.payloads import clean_text
+from workflows.recovery import retrying
+from workflows.spec import schema
+from workflows.spec.step_bodies import AgentBody, PromptBody, ToolBody
+from workflows.step_kinds import agent
+
+Json = Any
+Action = Literal["supply", "skip", "retry", "fail"]
+# What a model's step gives where no schema is declared.
+_TEXT: Final = {"type": "object", "required": ["text"], "properties": {"text": {"type": "string"}}}
+
+
+def resolve(run_id: str, path: str, *, action: Action, actor: Actor, reason: str, output: Json = None) -> Run:
+    """Settle a step that failed, or whose outside effect is unknown: by what a person says, or by doing it again.
+
+    `supply` takes `output` for the step's; `retry` sends the call again, under the same idempotency key. A run that
+    has failed goes on with it.
+
+    Raises:
+        UnknownObject: no such run or step.
+        Conflict: the step neither failed nor is it unknown, or its failure did not stop anything.
+        Invalid: the action is none of the four, no reason is given, or the output does not fit the step's schema.
+    """
+    step = _step(run_id, path)
+    if action not in ("supply", "skip", "retry", "fail"):
+        raise Invalid(f"Action {action!r}: supply, skip, retry or fail is expected.", code="unknown_action")
+    if not reason.strip():
+        raise Invalid("A reason is needed; it goes to the audit log.", code="reason_missing")
+    if action == "supply":
+        _check_output(step, output)
+    if not _moved(step, action, output, actor=actor, reason=reason):
+        raise Conflict(f"Step {path} of run {run_id} was resolved a moment ago.", code="step_not_unknown")
+    data = {"step": path, "action": action}
+    audit.record(actor, "step.resolve", "run", run_id, reason=clean_text(reason, limit=1000), data=data)
+    hints.tell(run_id)
+    return runs.get(run_id)
+
+
+def _moved(step: StepRun, action: Action, output: Json, *, actor: Actor, reason: str) -> bool:
+    """Carry the decision out. False: somebody else did, a moment ago. Raises: Conflict."""
+    if step.state == "unknown":
+        return _send_again(step) if action == "retry" else _settle(step, _outcome(action, output, reason))
+    if step.state != "failed" or action == "fail":
+        raise Conflict(
+            f"Step {step.path} of run {step.run_id} is {step.state}; only a step that failed can be resolved, "
+            "or one whose outcome is unknown.",
+            code="step_not_unknown",
+        )
+    held = None if action == "retry" else step.path
+    retrying.lead_on(step.run_id, actor=actor, reason=reason, held=held)
+    if action == "retry":
+        return True
+    step.refresh_from_db()
+    return _settle(step, _outcome(action, output, reason))
+
+
+def _check_output(step: StepRun, output: Json) -> None:
+    """Hold a supplied output against the step's schema. Raises: Invalid, with each path."""
+    loaded = bundle.load(step.run.release_id)
+    declared = _schema(step, loaded)
+    problems = schema.errors(declared, output) if declared is not None else ()
+    if problems:
+        raise Invalid(
+            f"The output does not fit the schema of step {step.path}.",
+            code="output_invalid",
+            errors=tuple((f"output.{path}" if path else "output", message) for path, message in problems),
+        )
+
+
+def _schema(step: StepRun, loaded: Bundle) -> Json:
+    """Return the schema of a step's output; None: it has none."""
+    body = loaded.plan.nodes[step.step_id].step.body
+    if step.kind == agent.TURN:
+        raise Conflict(
+            f"{step.path} is a turn of an agent, whose output is the system's own. Retry the run.",
+            code="step_not_suppliable",
+        )
+    if isinstance(body, PromptBody | AgentBody) and step.kind != agent.CALL:
+        declared = body.output if body.output is not None else loaded.prompts[body.prompt].get("output")
+        return _TEXT if declared is None else declared
+    if step.kind == agent.CALL or isinstance(body, ToolBody):
+        asked = payloads.load_one(step.input_hash)
+        reference = asked["tool"] if asked else getattr(body, "tool", None)
+        return loaded.tools[reference].output_schema if reference else None
+    return None
+
+
+def _step(run_id: str, path: str) -> StepRun:
+    runs.get(run_id)
+    step = (
+        StepRun.objects.filter(run_id=run_id, path=path, superseded=False).first()
+        if "\x00" not in path
+        else None
+    )
+    if step is None:
+        raise UnknownObject(f"Run {run_id} has no step {clean_text(path, limit=200)}.", code="unknown_step")
+    return step
+
+
+def _outcome(action: str, output: Json, reason: str) -> Outcome:
+    if action == "supply":
+        return Succeeded(output=output, data={"resolved": "supply"})
+    if action == "skip":
+        return Skipped(data={"resolved": "skip"})
+    message = f"Resolved as failed: {clean_text(reason, limit=500)}"
+    return Failed(error=StepError(error_class="resolved_as_failed", message=message))
+
+
+def _send_again(step: StepRun) -> bool:
+    moved = StepRun.objects.filter(pk=step.pk, state="unknown").update(
+        state="ready", reason="", error=None, ready_at=Now(), rung_at=None, rings=0, events=F("events") + 1
+    )
+    if moved:
+        JournalEvent.objects.create(
+            run_id=step.run_id,
+            type="step.reopened",
+            step=step.path,
+            epoch=step.epoch,
+            n=step.events + 1,
+            data={"state": "ready"},
+        )
+        dispatch.ring([step.pk])
+    return bool(moved)
+
+
+def _settle(step: StepRun, outcome: Outcome) -> bool:
+    """Commit an outcome in place of the attempt whose effect is unknown."""
+    row: Mapping[str, Json] = database.call("interlock_claim_of", step.pk)
+    claim = commit.Claim.from_row(row)
+    trying = execute.begin(Active(claim, until=0.0), Known())
+    change = changes.of(trying, outcome, Spent())
+    committed = commit.apply(
+        claim, change, worker="", lease_s=settings.LEASE_S, go_on=False, next_lease=uuid.uuid4()
+    )
+    if committed.applied:
+        execute.follow(claim, committed)
+    return committed.applied

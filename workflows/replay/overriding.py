@@ -1,0 +1,119 @@
+"""The release of a fork: that of the run, with other prompts, routes or models in the places that were named."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from workflows import payloads, saved
+from workflows.engine import bundle
+from workflows.errors import Invalid, UnknownObject
+from workflows.models import Release
+from workflows.payloads import Batch, clean_text
+from workflows.spec import documents, references
+from workflows.spec.check import check
+from workflows.spec.documents import SourceText
+
+Json = Any
+INLINE: Final = 0  # the version of a document that is no version
+_GROUPS: Final = ("prompts", "routes")  # what a fork can have of its own
+
+
+@dataclass(frozen=True, kw_only=True)
+class Overrides:
+    """What is different in a fork. `prompts`, `routes`: {name: version, or a part of the document to put over it};
+    `models`: {route: provider/model}; `input`: a JSON merge patch; `snapshots`: {corpus: number}."""
+
+    input: Json = None
+    prompts: Mapping[str, int | Mapping[str, Json]] = field(default_factory=dict)
+    routes: Mapping[str, int | Mapping[str, Json]] = field(default_factory=dict)
+    models: Mapping[str, str] = field(default_factory=dict)
+    snapshots: Mapping[str, int] = field(default_factory=dict)
+    release: int | None = None
+    memory: str = "as_recorded"
+
+    def as_json(self) -> dict[str, Json]:
+        """Return what was asked for; what was not is left out."""
+        return {key: value for key, value in self.__dict__.items() if value not in (None, {}, "as_recorded")}
+
+
+def release(base: Release, asked: Overrides, *, owner: str) -> Release:
+    """Return the release that a fork runs on: the base itself, or a new one made for it. Not saved.
+
+    Raises:
+        UnknownObject: a name or version that is not there.
+        Invalid: what comes of it does not fit together, with each place.
+    """
+    inherited = payloads.load_one(base.documents_hash) or {}
+    manifest, given = json.loads(json.dumps(base.manifest)), json.loads(json.dumps(inherited))
+    for group, wanted in (("prompts", asked.prompts), ("routes", {**asked.routes, **_models(asked)})):
+        for name, change in wanted.items():
+            _override(manifest, given, group, name, change)
+    if manifest == base.manifest and given == inherited:
+        return base
+    _check(manifest, given)
+    batch = Batch()
+    key = batch.add(given)
+    payloads.store(batch)
+    return Release(
+        workflow=owner,
+        number=base.number,
+        content_hash=payloads.digest([manifest, given]).hex(),
+        manifest=manifest,
+        documents_hash=bytes.fromhex(key),
+        created_by=owner,
+    )
+
+
+def _models(asked: Overrides) -> dict[str, Mapping[str, Json]]:
+    """Return the routes whose model is another one: it alone is asked."""
+    found: dict[str, Mapping[str, Json]] = {}
+    for name, model in asked.models.items():
+        over = asked.routes.get(name, {})
+        found[name] = {**(over if isinstance(over, Mapping) else {}), "targets": [model]}
+    return found
+
+
+def _override(manifest: Json, given: Json, group: str, name: str, change: int | Mapping[str, Json]) -> None:
+    kind = bundle.KINDS[group]
+    refs = [ref for ref in manifest.get(group, {}) if references.split(ref)[0] == name]
+    if not refs:
+        there = ", ".join(sorted({references.split(ref)[0] for ref in manifest.get(group, {})})) or "none"
+        raise UnknownObject(
+            f"The run's release uses no {kind} {clean_text(name, limit=80)}; it uses: {there}.",
+            code="not_in_release",
+        )
+    for ref in refs:
+        if isinstance(change, int):
+            saved.body(kind, name, change)
+            manifest[group][ref] = change
+            given.get(group, {}).pop(ref, None)
+            continue
+        pinned = given.get(group, {}).get(ref) or saved.body(kind, name, manifest[group][ref])
+        given.setdefault(group, {})[ref] = {**pinned, **change, "name": name}
+        manifest[group][ref] = INLINE
+
+
+def _check(manifest: Json, given: Json) -> None:
+    """Hold the workflow against the documents that it would use. Raises: Invalid, with each place."""
+    name, version = manifest["workflow"]
+    texts = {("Workflow", name): given.get("workflow", {}).get(name) or saved.body("Workflow", name, version)}
+    for group in _GROUPS:
+        kind = bundle.KINDS[group]
+        for ref, number in manifest.get(group, {}).items():
+            base = references.split(ref)[0]
+            texts[kind, base] = given.get(group, {}).get(ref) or saved.body(kind, base, number)
+    sources = [
+        SourceText(f"{kind} {each}", json.dumps({**body, "kind": kind, "name": each}), "json")
+        for (kind, each), body in texts.items()
+    ]
+    loaded = documents.load(sources)
+    problems = [*loaded.errors, *check(loaded.documents, catalog=saved.load().catalog())]
+    if problems:
+        raise Invalid(
+            "The overrides do not fit the workflow.",
+            code="overrides_invalid",
+            errors=tuple((f"{each.file}: {each.path}", each.message) for each in problems[:50]),
+        )

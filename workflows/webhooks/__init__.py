@@ -1,0 +1,1 @@
+"""Webhooks: signed, sent from an outbox, tried again over a day."""
