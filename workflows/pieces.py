@@ -32,6 +32,8 @@ FORMS: Final[Mapping[str, str]] = {
     "model": "Name it as requests or answers do, such as gpt-4o.",
 }
 KINDS: Final = tuple(FORMS)
+# Before the names of what belongs to another installation: nothing here is called so.
+ELSEWHERE: Final = "imported:"
 # What is used at times, and may be asked about a window of time.
 TIMED: Final = frozenset({"provider", "model"})
 
@@ -93,18 +95,30 @@ def lineage_refs(kind: str, name: str) -> list[str]:
 def named(refs: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
     """Return kinds and names of pieces from what lineage calls them, in order; a version that is gone is left out."""
     refs = list(refs)
-    ids = [_number(ref.rpartition("/")[2]) for kind, ref in refs if kind == "document"]
-    revisions = documents.names_of(ids) if ids else {}
-    found = []
+    found = told(refs)
+    return [found[each] for each in refs if each in found]
+
+
+def told(refs: Iterable[tuple[str, str]]) -> dict[tuple[str, str], tuple[str, str]]:
+    """Map what lineage calls pieces to their kinds and names; a document's version that is gone is not there."""
+    refs = set(refs)
+    ours = {ref for kind, ref in refs if kind == "document" and not ref.startswith(ELSEWHERE)}
+    revisions = documents.names_of([_number(ref.rpartition("/")[2]) for ref in ours]) if ours else {}
+    found = {}
     for kind, ref in refs:
-        if kind != "document":
-            found.append((kind, plain(ref) if kind in ("prompt", "tool") else ref))
+        if ref not in ours or kind != "document":
+            found[kind, ref] = (kind, plain(ref) if kind in ("prompt", "tool") else ref)
             continue
         corpus, _, version = ref.rpartition("/")
         if _number(version) in revisions:
             name, number = revisions[_number(version)]
-            found.append(("revision", f"{corpus}/{name}@{number}"))
+            found[kind, ref] = ("revision", f"{corpus}/{name}@{number}")
     return found
+
+
+def from_elsewhere(kind: str, ref: str) -> str:
+    """Name a piece of another installation's so that none of ours is meant; a run's id is nobody else's."""
+    return ref if kind == "run" else f"{ELSEWHERE}{ref}"
 
 
 def plain(ref: str) -> str:

@@ -33,6 +33,32 @@ GroupShape = TypedDict(
 )
 
 
+class CallsShape(TypedDict):
+    """Calls of a tool with an effect that are sent again, each under its first idempotency key."""
+
+    tool: str
+    effect: str
+    count: int
+
+
+class ProviderShape(TypedDict):
+    """A provider that the runs will call: its limits a minute, what was sent in the last one, what a run sends it.
+
+    `runs_per_second`: how many fit beside that; null without limits. `failing`: calls of the last 15 minutes that
+    failed, where it answers badly now.
+    """
+
+    provider: str
+    requests_per_minute: int | None
+    tokens_per_minute: int | None
+    requests_last_minute: int
+    tokens_last_minute: int
+    requests_per_run: float
+    tokens_per_run: float
+    runs_per_second: float | None
+    failing: int
+
+
 class OptionsShape(TypedDict):
     """How an action is carried out, and what is different in its runs."""
 
@@ -48,7 +74,8 @@ class OptionsShape(TypedDict):
 class BulkShape(OptionsShape):
     """A bulk action; `id`, `state` and what follows from them are null in a dry run.
 
-    `total` runs are meant of the `matched` ones. `outcomes` counts them by what became of them.
+    `total` runs are meant of the `matched` ones. `outcomes` counts them by what became of them. `calls` and
+    `providers`: what a dry run foresees; empty of an action.
     """
 
     id: str | None
@@ -62,6 +89,8 @@ class BulkShape(OptionsShape):
     total: int
     excluded: list[ExcludedShape]
     groups: list[GroupShape]
+    calls: list[CallsShape]
+    providers: list[ProviderShape]
     cost_usd: str | None
     outcomes: dict[str, int]
     created_by: str | None
@@ -110,6 +139,24 @@ def _group(told: dict[str, Any]) -> GroupShape:
     }
 
 
+def _providers(found: Preview) -> list[ProviderShape]:
+    failing = {each.provider: each.count for each in found.troubled}
+    return [
+        ProviderShape(
+            provider=each.provider,
+            requests_per_minute=each.limits.requests_per_minute,
+            tokens_per_minute=each.limits.tokens_per_minute,
+            requests_last_minute=each.requests,
+            tokens_last_minute=each.tokens,
+            requests_per_run=each.requests_per_run,
+            tokens_per_run=each.tokens_per_run,
+            runs_per_second=each.runs_per_s,
+            failing=failing.get(each.provider, 0),
+        )
+        for each in found.headroom
+    ]
+
+
 def of_preview(found: Preview, order: actions.Order) -> BulkShape:
     """Return what a dry run says."""
     asked = order.asked
@@ -125,6 +172,8 @@ def of_preview(found: Preview, order: actions.Order) -> BulkShape:
         total=found.applies,
         excluded=[_excluded(each.verdict, each.count) for each in found.excluded],
         groups=[_group(asdict(each)) for each in found.groups],
+        calls=[CallsShape(tool=each.tool, effect=each.effect, count=each.count) for each in found.calls],
+        providers=_providers(found),
         cost_usd=shapes.money(found.cost_usd),
         **_options(order.as_options()),
         outcomes={},
@@ -151,6 +200,8 @@ def of_action(action: BulkAction, outcomes: dict[str, int] | None = None) -> Bul
         total=action.total,
         excluded=[_excluded(each["verdict"], each["count"]) for each in told["excluded"]],
         groups=[_group(each) for each in told["groups"]],
+        calls=[],
+        providers=[],
         cost_usd=shapes.money(Decimal(told["cost_usd"])) if told["cost_usd"] else None,
         **_options(action.options),
         outcomes=bulk_page.places(action) if outcomes is None else outcomes,

@@ -12,9 +12,10 @@ from django.db.models import Case, CharField, Count, Exists, OuterRef, Q, QueryS
 from django.utils import timezone
 
 from workflows import states
-from workflows.bulk import consequences, selections
+from workflows.bulk import consequences, headroom, selections
 from workflows.bulk.changes import Change
 from workflows.bulk.consequences import Calls
+from workflows.bulk.headroom import Headroom
 from workflows.bulk.selections import Selection
 from workflows.errors import Invalid
 from workflows.failures import grouping
@@ -113,6 +114,7 @@ class Preview:
 
     `cost_usd`: what the steps that run again cost the last time, where known; of a fork: all steps. Of a retry:
     `calls` of tools with an effect that are sent again, and providers of these failures that are in trouble now.
+    `headroom`: how much the providers that are called still take; nothing is called by a cancellation.
     """
 
     asked: Asked
@@ -125,6 +127,7 @@ class Preview:
     cost_usd: Decimal | None
     calls: tuple[Calls, ...] = ()
     troubled: tuple[Trouble, ...] = ()
+    headroom: tuple[Headroom, ...] = ()
 
 
 def preview(asked: Asked) -> Preview:
@@ -142,6 +145,7 @@ def counted(asked: Asked) -> Preview:
     """Count what would happen, with failures in the groups in which they are. Raises: as `preview`."""
     verdicts = _counted(asked)
     chosen = applying(asked)
+    workflows = tuple(chosen.order_by("workflow").values_list("workflow", flat=True).distinct()[:SAMPLE])
     excluded = (
         Excluded(verdict=verdict, count=count) for verdict, count in verdicts.items() if verdict != "applies"
     )
@@ -154,10 +158,11 @@ def counted(asked: Asked) -> Preview:
         ),
         groups=_groups(chosen) if asked.action == "retry" else (),
         sample=tuple(chosen.order_by("-created_at", "-id")[:SAMPLE]),
-        workflows=tuple(chosen.order_by("workflow").values_list("workflow", flat=True).distinct()[:SAMPLE]),
+        workflows=workflows,
         cost_usd=_cost(asked, chosen),
         calls=consequences.calls(chosen, _RETRIED) if asked.action == "retry" else (),
         troubled=consequences.troubled(chosen, now=timezone.now()) if asked.action == "retry" else (),
+        headroom=headroom.of(chosen, workflows, now=timezone.now()) if asked.action != "cancel" else (),
     )
 
 

@@ -31,6 +31,13 @@ def turn(claim: Claim, bundle: Bundle, node: Node, port: Port, state: State) -> 
     )
 
 
+def used(claim: Claim, bundle: Bundle, node: Node, state: State) -> list[tuple[str, str]]:
+    """Return what a turn uses, whatever comes of it: the version of the prompt that speaks."""
+    path, number, _ = conversation.located(claim.path)
+    said = conversation.read(state.below(f"{path}/turn["), before=number)
+    return agent.uses(bundle, said.agent or agent.agent_body(node.step).prompt)
+
+
 def call(claim: Claim, bundle: Bundle, node: Node, state: State) -> dict[str, Json]:
     """Return the rendered input of one tool call, as its turn recorded it."""
     path, number, position = conversation.located(claim.path)

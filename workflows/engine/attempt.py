@@ -5,7 +5,7 @@ The step boundary: whatever goes wrong in a step ends here as an outcome, never 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -94,7 +94,19 @@ def come_to(trying: Attempt) -> Outcome:
     except StepFailure as failure:
         error = StepError(error_class=failure.error_class, message=clean_text(failure.message))
         outcome = Failed if failure.outcome_known else Unknown
-        return outcome(error=error, input=trying.input)
+        return outcome(error=error, input=trying.input, lineage=_used(trying))
+
+
+def _used(trying: Attempt) -> Sequence[tuple[str, str]]:
+    """Return what a failed attempt had used; nothing where its input could not be made."""
+    claim, step = trying.claim, trying.node.step
+    if claim.kind == agent.TURN:
+        return agents.used(claim, trying.bundle, trying.node, trying.state)
+    if trying.input is None:
+        return ()
+    if claim.kind == agent.CALL:
+        return tool.uses(trying.input)
+    return LEAVES[step.kind].uses(trying.input) if step.kind in LEAVES else ()
 
 
 @contextmanager

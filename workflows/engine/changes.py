@@ -51,7 +51,7 @@ def of(trying: Attempt, outcome: Outcome, spent: Spent) -> Change:
             return Change(outcome="cancelled", **common)
         case Failed() | Unknown():
             common["input"] = None if outcome.input is None else batch.add(outcome.input)
-            common["error"] = outcome.error.as_json()
+            common |= {"error": outcome.error.as_json(), "lineage": outcome.lineage}
             if isinstance(outcome, Unknown):
                 return Change(outcome="unknown", **common)
             return _failed(trying, outcome.error, common)
@@ -133,7 +133,8 @@ def _failed(trying: Attempt, error: StepError, written: Mapping[str, Any]) -> Ch
         policy, error, failures=claim.failures + 1, seed=f"{claim.run}:{claim.path}:{claim.epoch}"
     )
     if delay is not None:
-        return Change(outcome="retry", wake_s=delay, **written)
+        # What it used is told once, by the attempt that ends it.
+        return Change(outcome="retry", wake_s=delay, **{**written, "lineage": ()})
     fails = failing(plan, node, claim.kind, claim.path, error.as_json())
     if fails is None:
         return _done(trying, "failed", None, written)

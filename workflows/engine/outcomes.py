@@ -79,8 +79,11 @@ class Skipped:
 
 @dataclass(frozen=True, kw_only=True)
 class Failed:
+    """`lineage`: what it had used when it failed, which is where somebody looks for the cause."""
+
     error: StepError
     input: Json = None
+    lineage: Sequence[tuple[str, str]] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,6 +92,7 @@ class Unknown:
 
     error: StepError
     input: Json = None
+    lineage: Sequence[tuple[str, str]] = ()
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
-from workflows import payloads, saved
+from workflows import payloads, pieces, saved
 from workflows.engine import bundle
 from workflows.models import Call, JournalEvent, Lineage, Release, Run
 from workflows.replay import redaction, verify
@@ -64,7 +64,6 @@ def _with_children(run: Run) -> Iterator[Run]:
 def _run(run: Run) -> dict[str, Json]:
     events = JournalEvent.objects.filter(run_id=run.pk).order_by("seq")
     calls = Call.objects.filter(run_id=run.pk).select_related("step_run").order_by("id")
-    lineage = Lineage.objects.filter(run_id=run.pk).select_related("step_run").order_by("id")
     return {
         "run": {name: _plain(getattr(run, name)) for name in RUN_FIELDS},
         "release": run.release_id,
@@ -83,8 +82,23 @@ def _run(run: Run) -> dict[str, Json]:
             }
             for each in calls
         ],
-        "lineage": [[each.step_run.path, each.step_run.epoch, each.kind, each.ref] for each in lineage],
+        "lineage": _lineage(run),
     }
+
+
+def _lineage(run: Run) -> list[Json]:
+    """Return what each step used, named so that another installation can show it: documents by name and revision."""
+    rows = Lineage.objects.filter(run_id=run.pk).select_related("step_run").order_by("id")
+    names = pieces.told((each.kind, each.ref) for each in rows)
+    return [
+        [
+            each.step_run.path,
+            each.step_run.epoch,
+            each.kind,
+            names.get((each.kind, each.ref), (each.kind, each.ref))[1].removeprefix(pieces.ELSEWHERE),
+        ]
+        for each in rows
+    ]
 
 
 def _plain(value: Json) -> Json:

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from django.db import IntegrityError, transaction
 
-from workflows import audit, payloads
+from workflows import audit, payloads, pieces
 from workflows.actor import Actor
 from workflows.errors import Conflict, Invalid
 from workflows.models import Attempt, Call, Environment, JournalEvent, Lineage, Release, Run, StepRun
@@ -129,7 +129,7 @@ def _take_in(packed: Mapping[str, Json], releases: Mapping[int, int]) -> None:
     Call.objects.bulk_create([_call(run, row, rows) for row in packed["calls"]])
     Lineage.objects.bulk_create(
         [
-            Lineage(run=run, step_run=rows[path, epoch], kind=kind, ref=ref)
+            Lineage(run=run, step_run=rows[path, epoch], kind=kind, ref=pieces.from_elsewhere(kind, ref))
             for path, epoch, kind, ref in packed["lineage"]
         ]
     )

@@ -221,14 +221,18 @@ def _laid_out(
             error_class=kind,
         )
     rows = _rows_after(node, recorded, number, path=path, frame=frame)
-    version = bundle.versions[f"prompts/{recorded['agent']}"]
     return Succeeded(
         output=recorded,
         input={"turn": number, "agent": recorded["agent"], "messages": seen},
-        lineage=[("prompt", f"{recorded['agent']}@{version}")],
+        lineage=uses(bundle, recorded["agent"]),
         data={"model": recorded["model"], "calls": len(recorded["tool_calls"])},
         beside=rows,
     )
+
+
+def uses(bundle: Bundle, speaker: str) -> list[tuple[str, str]]:
+    """Return what a turn uses: the version of the prompt that speaks."""
+    return [("prompt", f"{speaker}@{bundle.versions[f'prompts/{speaker}']}")]
 
 
 def _rows_after(

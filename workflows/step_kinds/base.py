@@ -34,6 +34,7 @@ class LeafKind:
 
     `prepare(step, bundle, scope)` renders the whole input of the step; it alone is what `act` sees.
     `limit_s(step, bundle)`: the longest that one attempt may take.
+    `uses(prepared)`: the pieces of state that acting on it uses, whatever comes of it: kinds and names.
     A step whose `act` parks takes in what came of the wait with `settle(step, bundle, prepared, port)`.
     """
 
@@ -41,6 +42,7 @@ class LeafKind:
     act: Callable[[StepDef, Bundle, Json, Port], Acted | Parked]
     limit_s: Callable[[StepDef, Bundle], float]
     settle: Callable[[StepDef, Bundle, Json, Port], Acted | Parked] | None = None
+    uses: Callable[[Json], Sequence[tuple[str, str]]] = lambda prepared: ()
 
 
 def as_text(value: Json) -> str:

@@ -78,7 +78,7 @@ def act(step: StepDef, bundle: Bundle, prepared: Json, port: Port) -> Acted:
     """Ask the route; without a schema the output is `{text}`, with one the value that fits it."""
     route: Route | None = bundle.routes[prepared["route"]]
     problems: Sequence[Problem] = ()
-    lineage = [("prompt", f"{prepared['prompt']}@{prepared['version']}")]
+    lineage = uses(prepared)
     while route is not None:
         response, checked = _ask(route, prepared, port, repair=_body(step).repair)
         model = response.model_returned or response.model_requested
@@ -110,6 +110,11 @@ def _ask(route: Route, prepared: Json, port: Port, *, repair: int) -> tuple[Resp
         messages = (*messages, response.as_message(), validation.repair_message(checked.problems))
 
 
+def uses(prepared: Json) -> list[tuple[str, str]]:
+    """Return what asking uses: the prompt's version."""
+    return [("prompt", f"{prepared['prompt']}@{prepared['version']}")]
+
+
 def limit_s(step: StepDef, bundle: Bundle) -> float:
     body = _body(step)
     return bundle.routes[body.route].deadline_s * (1 + body.repair)
@@ -120,4 +125,4 @@ def _body(step: StepDef) -> PromptBody:
     return step.body
 
 
-KIND = LeafKind(prepare=prepare, act=act, limit_s=limit_s)
+KIND = LeafKind(prepare=prepare, act=act, limit_s=limit_s, uses=uses)

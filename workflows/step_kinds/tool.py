@@ -48,7 +48,7 @@ def call(bundle: Bundle, prepared: Json, port: Port) -> Acted | Parked:
     """Call the tool that `prepared` names; one that is a workflow starts a child run."""
     tool = bundle.tools[prepared["tool"]]
     if (kept := port.kept(tool, prepared["arguments"])) is not None:
-        return Acted(output=kept.output, lineage=_lineage(prepared), data=kept.told())
+        return Acted(output=kept.output, lineage=uses(prepared), data=kept.told())
     if tool.workflow is not None:
         run = port.child(bundle.child(tool.workflow), prepared["arguments"])
         return Parked(
@@ -60,7 +60,7 @@ def call(bundle: Bundle, prepared: Json, port: Port) -> Acted | Parked:
             data={"run": run["id"]},
         )
     output = _fitting(tool, port.tool(tool, prepared["arguments"]))
-    return Acted(output=output, lineage=_lineage(prepared))
+    return Acted(output=output, lineage=uses(prepared))
 
 
 def _fitting(tool: Tool, output: Json) -> Json:
@@ -92,10 +92,11 @@ def take_in(bundle: Bundle, prepared: Json, port: Port) -> Acted | Parked:
     if isinstance(taken, Parked):
         return taken
     output = _fitting(bundle.tools[prepared["tool"]], taken.output)
-    return replace(taken, output=output, lineage=[*taken.lineage, *_lineage(prepared)])
+    return replace(taken, output=output, lineage=[*taken.lineage, *uses(prepared)])
 
 
-def _lineage(prepared: Json) -> list[tuple[str, str]]:
+def uses(prepared: Json) -> list[tuple[str, str]]:
+    """Return what a call of a tool uses: its version."""
     return [("tool", f"{prepared['tool']}@{prepared['version']}")]
 
 
@@ -108,4 +109,4 @@ def _body(step: StepDef) -> ToolBody:
     return step.body
 
 
-KIND = LeafKind(prepare=prepare, act=act, settle=settle, limit_s=limit_s)
+KIND = LeafKind(prepare=prepare, act=act, settle=settle, limit_s=limit_s, uses=uses)

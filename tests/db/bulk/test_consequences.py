@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import pytest
 from django.utils import timezone
 from pytest_django import Settings
 
 from tests import bulk, engine
 from tests.witness import Behaviour, Witness
 from workflows.bulk import previews
+from workflows.engine import bundle
 from workflows.models import Call
 
 TOOLS = """
@@ -46,6 +48,32 @@ def test_calls_with_an_effect_are_counted_and_what_only_reads_or_never_ran_is_no
     assert found.applies == 3
     assert [(each.tool, each.effect, each.count) for each in found.calls] == [("note", "idempotent", 2)]
     assert previews.preview(bulk.asked("cancel")).calls == ()
+
+
+def test_the_room_that_a_providers_limits_leave_is_told() -> None:
+    runs = bulk.outage(4)
+    (found,) = previews.preview(bulk.asked()).headroom
+    assert (found.provider, found.requests, found.requests_per_run, found.runs_per_s) == (
+        "fake",
+        4,
+        1.0,
+        None,
+    )
+    engine.apply(bulk.UP.replace("rules:", "limits: {requests_per_minute: 124}\nrules:"))
+    bundle.forget_providers()
+    assert previews.preview(bulk.asked()).headroom[0].runs_per_s == 2.0
+    engine.apply(
+        bulk.UP.replace("rules:", "limits: {requests_per_minute: 124, tokens_per_minute: 60}\nrules:")
+    )
+    bundle.forget_providers()
+    engine.run("asking", text="a run that succeeds says how many tokens one takes")
+    (found,) = previews.preview(bulk.asked()).headroom
+    assert (found.requests, found.tokens_per_run) == (5, 11.0)
+    assert found.runs_per_s == pytest.approx((60 - found.tokens) / 60 / 11)
+    Call.objects.update(started_at=timezone.now() - timedelta(hours=1))
+    assert previews.preview(bulk.asked()).headroom[0].requests == 0
+    assert len(runs) == 4
+    assert previews.preview(bulk.asked("cancel")).headroom == ()
 
 
 def test_a_provider_that_still_answers_badly_is_named_and_one_that_is_back_is_not() -> None:

@@ -11,13 +11,17 @@ from django.db import connection
 
 from tests import replaying
 from tests.db.engine.test_agents import TWO_PAGES, agent
+from tests.db.quarantine.test_quarantine import looks
 from tests.db.replay.test_verify import MOODS, OTHERS
 from tests.engine import OPERATOR, deploy, drain, output, run, start
 from tests.threads import DatabaseThreads
-from workflows import payloads, recovery
+from workflows import payloads, quarantine, recovery
 from workflows.engine import bundle
 from workflows.errors import Conflict, Invalid
 from workflows.models import AuditEntry, Call, Definition, Environment, Run, StepRun
+from workflows.pieces import Piece
+from workflows.quarantine import Ask
+from workflows.queries import lineage
 from workflows.replay import forking, packing, unpacking, verify
 
 ASK = """
@@ -61,6 +65,26 @@ def test_a_run_with_children_agents_and_retries_replays_on_another_machine() -> 
     assert not replaying.differences(Run.objects.all())
     assert Call.objects.filter(run=there).count() == 3
     assert output(there) == {"text": "found"}
+
+
+def test_what_a_run_from_elsewhere_used_is_nothing_of_ours() -> None:
+    whole = run(agent(TWO_PAGES), q="where?")
+    packed = packing.pack(whole.pk)
+    there = elsewhere(packed)
+    ours = run(agent(TWO_PAGES), q="where?")
+    names = set(there.lineage.exclude(kind="run").values_list("kind", "ref"))
+    assert {("prompt", "imported:researcher@1"), ("tool", "imported:find@1")} <= names
+    assert [each.run.pk for each in lineage.page(Piece(kind="prompt", name="researcher@1")).rows] == [ours.pk]
+    found = quarantine.impose(Ask(kind="prompt", ref="researcher@1", reason="wrong"), actor=OPERATOR)
+    assert set(found.taints.values_list("run", flat=True)) == {ours.pk}
+    again = packing.pack(there.pk)
+    assert [each["lineage"] for each in again["runs"]] == [each["lineage"] for each in packed["runs"]]
+
+
+def test_documents_are_packed_by_name_and_revision() -> None:
+    searched = run(looks())
+    used = {(kind, ref) for each in packing.pack(searched.pk)["runs"] for _, _, kind, ref in each["lineage"]}
+    assert ("document", "handbook/leave1.md@1") in used
 
 
 def test_a_map_and_a_retried_run_too() -> None:
