@@ -41,11 +41,15 @@ GroupShape = TypedDict(
         "resolved_by": str | None,
         "resolved_at": str | None,
         "came_back_at": str | None,
+        "revision": int,
+        "changed_by": str | None,
+        "changed_at": str | None,
     },
 )
 GroupShape.__doc__ = """Failures that are alike. `message` has … and # for what varies; `step` has no indexes.
 
-`failed`: runs that stand failed now, `GET /runs?error_group=ID`; `seen`: failures ever.
+`failed`: runs that stand failed now, `GET /runs?error_group=ID`; `seen`: failures ever. `revision` counts the changes
+that people made; `changed_by` made the last one.
 """
 
 
@@ -72,6 +76,11 @@ class GroupChange(asking.Ask):
     )
     note: Annotated[str, Field(max_length=2000)] | None = None
     state: State | None = None
+    revision: Annotated[int, Field(ge=0)] | None = Field(
+        None,
+        description="The `revision` that was read before: 409 `changed_meanwhile` where there is another now. "
+        "Without it, what others said is overwritten.",
+    )
 
 
 _ONE: Final = answer(GroupShape)
@@ -106,12 +115,13 @@ class OneErrorGroup(Endpoint):
         [shown] = error_groups.shown([groups.get(group_id)])
         return Response(_shape(shown))
 
-    @operation("Change an error group", asks=GroupChange, answers={200: _ONE}, problems_too=[404])
+    @operation("Change an error group", asks=GroupChange, answers={200: _ONE}, problems_too=[404, 409])
     def post(self, request: Request, group_id: int) -> Response:
         """Assign it, note something, resolve or open it. A failure after it was resolved opens it again."""
         asked = asking.body(request, GroupChange)
         change = Change(assigned_to=asked.assigned_to, note=asked.note, state=asked.state)
-        [shown] = error_groups.shown([groups.change(group_id, change, actor=actor_of(request))])
+        changed = groups.change(group_id, change, actor=actor_of(request), base=asked.revision)
+        [shown] = error_groups.shown([changed])
         return Response(_shape(shown))
 
 
@@ -135,4 +145,7 @@ def _shape(shown: Shown) -> GroupShape:
         "resolved_by": group.resolved_by or None,
         "resolved_at": asking.moment(group.resolved_at),
         "came_back_at": asking.moment(group.came_back_at),
+        "revision": group.revision,
+        "changed_by": group.changed_by or None,
+        "changed_at": asking.moment(group.changed_at),
     }

@@ -9,7 +9,9 @@ from django.test import Client
 from pytest_django import DjangoAssertNumQueries
 
 from tests import example_bulk, example_runs, factories
-from workflows.failures import grouping
+from workflows.actor import Actor
+from workflows.failures import grouping, groups
+from workflows.failures.groups import Change
 from workflows.models import ErrorGroup, Quarantine, Run
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -83,7 +85,32 @@ def test_somebody_takes_a_group_and_resolves_it(operator: Client) -> None:
     assert "Nothing to recover." in _text(operator.get(PAGE))
     assert "No answer within # s" in _text(operator.get(PAGE + "?tab=resolved"))
     assert "Open again" in _text(operator.get(address))
-    assert "Nobody of that name" in _text(operator.post(address, {"assigned_to": "ghost"}, follow=True))
+    refused = operator.post(address, {"assigned_to": "ghost", "note": "asked twice"})
+    assert refused.status_code == 422
+    assert "Nobody of that name" in _text(refused)
+    assert "asked twice" in _text(refused)
+
+
+def test_two_people_who_change_one_group_see_each_other(operator: Client) -> None:
+    group = _failures()
+    address = f"/recovery/errors/{group.pk}/"
+    factories.user(name="anna")
+    groups.change(group.pk, Change(note="It is the proxy."), actor=Actor(kind="user", name="anna"))
+    sent = {"assigned_to": "anna", "note": "It is <b>DNS</b>.", "revision": str(group.revision)}
+    for asked in (sent, {**sent, "state": "resolved"}):
+        answer = operator.post(address, asked)
+        text = _text(answer)
+        assert answer.status_code == 409
+        assert "anna changed this" in text
+        assert "Theirs: It is the proxy." in text
+        assert "anna gave it to nobody" in text
+        assert "It is &lt;b&gt;DNS&lt;/b&gt;." in answer.content.decode()
+    group.refresh_from_db()
+    assert (group.note, group.assigned_to, group.state) == ("It is the proxy.", "", "open")
+    [seen] = re.findall(r'name="revision" value="(\d+)"', answer.content.decode())
+    assert operator.post(address, {**sent, "revision": seen}).status_code == 302
+    group.refresh_from_db()
+    assert (group.note, group.assigned_to) == ("It is <b>DNS</b>.", "anna")
 
 
 def test_who_may_not_retry_sees_all_and_changes_nothing(viewer: Client) -> None:

@@ -10,13 +10,14 @@ from django.utils import timezone
 
 from workflows import audit
 from workflows.actor import Actor
-from workflows.errors import Invalid, UnknownObject
+from workflows.errors import Conflict, Invalid, UnknownObject
 from workflows.models import ErrorGroup
 from workflows.payloads import clean_text
 
 Json = Any
 STATES: Final = ("open", "resolved")
 _MAX_NOTE: Final = 2000
+_SAID: Final = ("assigned_to", "note", "state", "resolved_at", "resolved_by")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,12 +37,15 @@ def get(group_id: int) -> ErrorGroup:
     return found
 
 
-def change(group_id: int, asked: Change, *, actor: Actor) -> ErrorGroup:
+def change(group_id: int, asked: Change, *, actor: Actor, base: int | None = None) -> ErrorGroup:
     """Assign a group, note something, resolve or open it. A failure after it was resolved opens it again.
+
+    `base` is the revision that the change began on; without it, what somebody else said meanwhile is overwritten.
 
     Raises:
         UnknownObject: no such group.
         Invalid: there is no such state.
+        Conflict: somebody else changed it meanwhile to something else; nothing was changed.
     """
     if asked.state is not None and asked.state not in STATES:
         raise Invalid(f"A group is {' or '.join(STATES)}.", code="unknown_state")
@@ -50,9 +54,25 @@ def change(group_id: int, asked: Change, *, actor: Actor) -> ErrorGroup:
         group = ErrorGroup.objects.select_for_update(no_key=True).get(pk=group_id)
         told = _apply(group, asked, actor)
         if told:
-            group.save(update_fields=["assigned_to", "note", "state", "resolved_at", "resolved_by"])
+            _check(group, base)
+            group.revision, group.changed_at, group.changed_by = (
+                group.revision + 1,
+                timezone.now(),
+                str(actor),
+            )
+            group.save(update_fields=[*_SAID, "revision", "changed_at", "changed_by"])
             audit.record(actor, "error_group.change", "error_group", str(group_id), data=told)
     return group
+
+
+def _check(group: ErrorGroup, base: int | None) -> None:
+    """Refuse to overwrite what somebody else said since `base`. Raises: Conflict."""
+    if base is not None and base != group.revision:
+        raise Conflict(
+            f"{group.changed_by or 'Nobody'} changed error group {group.pk} meanwhile: it is at revision "
+            f"{group.revision}, your change began on {base}. Nothing was changed.",
+            code="changed_meanwhile",
+        )
 
 
 def _apply(group: ErrorGroup, asked: Change, actor: Actor) -> dict[str, Json]:

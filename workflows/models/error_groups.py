@@ -28,6 +28,9 @@ class ErrorGroup(models.Model):
     resolved_at = models.DateTimeField(null=True)
     resolved_by = models.CharField(max_length=200, blank=True)
     came_back_at = models.DateTimeField(null=True)  # when it was seen again after it was resolved
+    revision = models.PositiveIntegerField(default=0)  # how often somebody changed what is said of it
+    changed_at = models.DateTimeField(null=True)
+    changed_by = models.CharField(max_length=200, blank=True)
     made_at = models.DateTimeField(db_default=Now())
 
     class Meta:
