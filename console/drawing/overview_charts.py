@@ -12,6 +12,7 @@ from decimal import Decimal
 from typing import Any, Final, Protocol
 from urllib.parse import urlencode
 
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import escape
 from django.utils.safestring import SafeString, mark_safe
@@ -179,8 +180,17 @@ def _workflow(each: overview.WorkflowFigures, chosen: Stretch) -> dict[str, Any]
 
 
 def errors(found: Sequence[overview.ErrorGroup], chosen: Stretch) -> dict[str, Any]:
-    """Make the rows of the errors, each with the address of its runs."""
-    return {"rows": [(each, _runs_of(each, chosen)) for each in found], "words": chosen.words}
+    """Make the rows of the errors, each with the query of its runs and the address of its group, or of its runs."""
+    rows = [(each, _runs_of(each, chosen)) for each in found]
+    return {
+        "rows": [(each, query, _page_of(each) or reverse("runs") + query) for each, query in rows],
+        "words": chosen.words,
+    }
+
+
+def _page_of(group: overview.ErrorGroup) -> str:
+    """Return the address of the group that looks after these failures; empty before they are sorted into one."""
+    return reverse("error-group", args=[group.group]) if group.group is not None else ""
 
 
 def _runs_of(group: overview.ErrorGroup, chosen: Stretch) -> str:

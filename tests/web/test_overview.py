@@ -19,7 +19,9 @@ from console.tiles import Shown
 from retrieval import drafts
 from tests import example_runs, factories
 from tests.db.retrieval import fixtures
+from workflows.failures import grouping
 from workflows.models import Environment, Run, StepRun, Worker
+from workflows.models import ErrorGroup as FailureGroup
 from workflows.models.releases import IMPORTED
 from workflows.queries import attention, overview
 
@@ -183,6 +185,20 @@ def test_errors_that_read_alike_are_one_group(operator: Client) -> None:
     assert "refund answered 404" in errors
     assert "<b>2</b>" in errors
     assert "state=failed&amp;workflow=docs-assistant&amp;error=tool_status&amp;range=24h" in errors
+    assert 'href="/recovery/"' in errors
+    assert "/recovery/errors/" not in errors  # they are sorted into groups a little later
+    grouping.settle()
+    cache.clear()
+    errors = _tile(operator.get("/overview/").content.decode(), "errors")
+    assert FailureGroup.objects.count() == 3  # of two different people
+    for group in FailureGroup.objects.all():
+        assert f'data-href="/recovery/errors/{group.pk}/"' in errors
+    error = {"class": "tool_status", "message": "refund answered 404", "step": "pay[7]/go"}
+    factories.run("failed", error=error, number=6)
+    cache.clear()
+    errors = _tile(operator.get("/overview/").content.decode(), "errors")
+    assert errors.count("data-href=") == 3  # one that is not sorted yet counts with those that read alike
+    assert "<b>2</b>" in errors
 
 
 def test_text_from_outside_is_escaped(operator: Client) -> None:

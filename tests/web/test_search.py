@@ -15,7 +15,8 @@ from console.home import ROOT
 from console.models import Role
 from tests import example_runs, factories
 from tests.db.retrieval import fixtures
-from workflows.models import Run
+from workflows.models import Environment, Run
+from workflows.models.releases import IMPORTED
 from workflows.queries import jumping
 
 pytestmark = pytest.mark.django_db
@@ -196,6 +197,20 @@ def test_the_navigation_says_how_much_waits(operator: Client) -> None:
     assert _counts(operator) == {"runs": "2", "queue": "1"}
     page = operator.get("/settings/").content.decode()
     assert 'title="2 runs need attention">2</em>' in page
+
+
+def test_runs_that_were_taken_in_need_nobody_here(operator: Client) -> None:
+    theirs = example_runs.failed_run(number=1).run
+    other = example_runs.unknown_run(number=2).run
+    Environment.objects.create(name=IMPORTED)
+    Run.objects.filter(pk__in=[theirs.pk, other.pk]).update(environment=IMPORTED)
+    example_runs.failed_run(number=3)
+    assert _counts(operator) == {"runs": "1"}
+    page = operator.get("/runs/?state=attention").content.decode()
+    assert "Needs attention <span>1<" in page
+    assert "/runs/r_0000000000003/" in page
+    assert "/runs/r_0000000000001/" not in page
+    assert "/runs/r_0000000000002/" not in page
 
 
 def test_the_numbers_are_kept_for_a_while_and_cost_a_page_nothing(

@@ -140,6 +140,7 @@ class ErrorGroup:
     first: datetime
     last: datetime
     newest: str
+    group: int | None = None  # the one that looks after them, once they are sorted into it
 
 
 def success_share(succeeded: int, failed: int) -> float | None:
@@ -302,7 +303,8 @@ def workflows(window: Window, *, most: int | None = WORKFLOWS) -> tuple[Workflow
 
 
 _ERRORS: Final = """
-SELECT id, workflow, created_at, error ->> 'class', error ->> 'step', left(error ->> 'message', %(chars)s)
+SELECT id, workflow, created_at, error ->> 'class', error ->> 'step', left(error ->> 'message', %(chars)s),
+       error_group_id
 FROM workflows_run WHERE state = 'failed' AND created_at >= %(since)s AND created_at < %(until)s
   AND environment_id <> 'imported'
 ORDER BY created_at DESC, id DESC LIMIT %(limit)s
@@ -316,27 +318,59 @@ _ITEM: Final = re.compile(r"\[\d+\]")
 
 
 def errors(window: Window) -> tuple[ErrorGroup, ...]:
-    """Group the newest `ERROR_SAMPLE` failed runs of a window by class, step, workflow and message, largest first."""
+    """Group the newest `ERROR_SAMPLE` failed runs of a window, largest first.
+
+    By the group that each was sorted into; those that are not sorted yet by class, step, workflow and message.
+    """
     rows = _rows(_ERRORS, since=window.since, until=window.until, limit=ERROR_SAMPLE, chars=_MESSAGE_CHARS)
-    groups: dict[tuple[str, ...], list[tuple[str, datetime]]] = {}
-    for run_id, workflow, created_at, error_class, step, message in rows:
-        key = (error_class or "", _ITEM.sub("[]", step or ""), workflow, normalised(message or ""))
-        groups.setdefault(key, []).append((run_id, created_at))
-    largest = sorted(groups.items(), key=lambda each: (-len(each[1]), each[0]))[:ERRORS]
-    return tuple(_group(key, members) for key, members in largest)
+    failed = [
+        _Failed(
+            key=(error_class or "", _ITEM.sub("[]", step or ""), workflow, normalised(message or "")),
+            run=run_id,
+            created_at=created_at,
+            group=group,
+        )
+        for run_id, workflow, created_at, error_class, step, message, group in rows
+    ]
+    found: dict[Any, list[_Failed]] = {}
+    known = _groups_of_keys(failed)
+    for each in failed:
+        found.setdefault(each.group or known.get(each.key, each.key), []).append(each)
+    largest = sorted(found.values(), key=lambda members: (-len(members), members[0].key))[:ERRORS]
+    return tuple(_group(members) for members in largest)
 
 
-def _group(key: tuple[str, ...], members: Sequence[tuple[str, datetime]]) -> ErrorGroup:
-    error_class, step, workflow, message = key
+@dataclass(frozen=True, kw_only=True)
+class _Failed:
+    """A failed run; `key`: class, step, workflow and message as they are compared."""
+
+    key: tuple[str, str, str, str]
+    run: str
+    created_at: datetime
+    group: int | None
+
+
+def _groups_of_keys(failed: Sequence[_Failed]) -> dict[tuple[str, ...], int]:
+    """Say which group a run will be sorted into: the one of those that read alike, where there is just one."""
+    known: dict[tuple[str, ...], set[int]] = {}
+    for each in failed:
+        if each.group is not None:
+            known.setdefault(each.key, set()).add(each.group)
+    return {key: min(groups) for key, groups in known.items() if len(groups) == 1}
+
+
+def _group(members: Sequence[_Failed]) -> ErrorGroup:
+    error_class, step, workflow, message = members[0].key
     return ErrorGroup(
         error_class=error_class,
         step=step,
         workflow=workflow,
         message=message,
         runs=len(members),
-        first=members[-1][1],
-        last=members[0][1],
-        newest=members[0][0],
+        first=members[-1].created_at,
+        last=members[0].created_at,
+        newest=members[0].run,
+        group=next((each.group for each in members if each.group is not None), None),
     )
 
 

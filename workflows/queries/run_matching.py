@@ -24,11 +24,15 @@ from django.db.models.lookups import Exact
 
 from workflows import payloads, states
 from workflows.models import Release, Run, StepRun, Taint
+from workflows.models.releases import IMPORTED
 from workflows.models.runs import TOKENS_USED
 
 # A step that is due and that nobody does. Each bound is several times what a healthy system needs.
 STUCK_READY: Final = timedelta(minutes=10)  # ready, and no worker took it
 STUCK_OVERDUE: Final = timedelta(minutes=2)  # its lease ran out, or its time to wake has passed
+
+# Runs of this installation: nobody here has to see to one that was taken in.
+HERE: Final = ~Q(environment=IMPORTED)
 
 # As the index of open steps says it.
 _STEP_CLOSED: Final = ("succeeded", "skipped", "failed", "cancelled")
@@ -50,8 +54,9 @@ class RunFilter:
     """Which runs; empty fields do not narrow, all that are set narrow together.
 
     `states` are alternatives: a run's own, or `unknown` and `stuck`, as a run is shown by its steps; `attention`
-    adds runs that wait for a person. `text` and each of `phrases` stand in a title, an error, or a step's name.
-    `taint` is the number of a quarantine that holds, or `any`; `group` that of an error group.
+    adds runs that wait for a person, but none that was taken in from another installation. `text` and each of
+    `phrases` stand in a title, an error, or a step's name. `taint` is the number of a quarantine that holds, or
+    `any`; `group` that of an error group.
     `nothing` is what a filter that cannot be read means.
     """
 
@@ -118,7 +123,7 @@ def _releases(number: int, workflow: str) -> list[int]:
 def _in_states(chosen: RunFilter) -> Q:
     wanted = Q(state__in=[state for state in chosen.states if state in states.RUN])
     if chosen.attention:
-        wanted |= Q(state="failed") | _one_of(troubled_runs())
+        wanted |= (Q(state="failed") | _one_of(troubled_runs())) & HERE
     if "unknown" in chosen.states:
         wanted |= _one_of(unknown_runs())
     if "stuck" in chosen.states:

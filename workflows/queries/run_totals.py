@@ -25,7 +25,7 @@ from django.db.models import (
 
 from workflows import states
 from workflows.models import Run
-from workflows.queries.run_matching import RunFilter, matching, troubled_runs
+from workflows.queries.run_matching import HERE, RunFilter, matching, troubled_runs
 
 COUNT_LIMIT: Final = 10_000
 
@@ -63,11 +63,13 @@ def totals(chosen: RunFilter) -> Totals:
     """Sum up what matches: all states for the tabs, the rest for the states that were chosen."""
     everything = replace(chosen, states=(), attention=False)
     counts = _newest(everything, COUNT_LIMIT + 1).aggregate(
-        **{state: Count("id", filter=Q(state=state)) for state in states.RUN}
+        **{state: Count("id", filter=Q(state=state)) for state in states.RUN},
+        failed_here=Count("id", filter=Q(state="failed") & HERE),
     )
+    attention = counts.pop("failed_here")
     counted = {state: number for state, number in counts.items() if number}
-    attention = counted.get("failed", 0)
-    attention += matching(everything).filter(id__in=troubled_runs()).exclude(state="failed").count()
+    troubled = matching(everything).filter(HERE, id__in=troubled_runs()).exclude(state="failed")
+    attention += troubled.count()
     sums = _newest(chosen, COUNT_LIMIT).aggregate(
         runs=Count("id"),
         failed=Count("id", filter=Q(state="failed")),
