@@ -12,6 +12,7 @@ from typing import Any, Final
 
 Json = Any
 WHOLE: Final = "__input__"  # the name of the one field of a schema that is no plain object
+PREFIX: Final = "input."  # of the names in a form, apart from the form's own fields
 _LONG_FROM: Final = 120
 
 
@@ -32,8 +33,8 @@ class Field:
 
     @property
     def key(self) -> str:
-        """The name in the form, apart from the form's own fields."""
-        return f"input.{self.name}"
+        """The name in the form."""
+        return f"{PREFIX}{self.name}"
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ def _field(name: str, part: Mapping[str, Json], *, required: bool) -> Field:
     control = _control(part)
     made = Field(
         name=name,
-        label=str(part.get("title") or name.replace("_", " ").capitalize()),
+        label=str(part.get("title") or _label(name)),
         control=control,
         required=required,
         hint=_hint(part, control),
@@ -188,6 +189,48 @@ def again(
         )
         for each in asked
     )
+
+
+def carried(before: Iterable[Field], after: Iterable[Field], posted: Mapping[str, str]) -> tuple[Field, ...]:
+    """Put what was typed into the fields of one schema into those of another.
+
+    A field that is new keeps its default; a choice that the other schema does not have is said at its field.
+    """
+    asked = {each.name: each for each in before}
+    return tuple(_carried(asked.get(each.name), each, posted) for each in after)
+
+
+def _carried(before: Field | None, after: Field, posted: Mapping[str, str]) -> Field:
+    if before is None and after.key not in posted:
+        return after
+    moved = _retyped(before, after, posted) if before and before.control != after.control else None
+    moved = moved or replace(after, value=posted.get(after.key, ""), checked=bool(posted.get(after.key)))
+    known = {value for value, _ in after.choices}
+    if after.control == "choice" and moved.value and moved.value not in known:
+        return replace(moved, value="", errors=(f"{moved.value} cannot be chosen here.",))
+    return moved
+
+
+def _retyped(before: Field, after: Field, posted: Mapping[str, str]) -> Field | None:
+    """Read it as what it was, and write it as what it is now; None where that cannot be read."""
+    typed = read([before], posted)
+    known = typed.value if isinstance(typed.value, dict) else {}
+    return filled(after, known[before.name]) if before.name in known else None
+
+
+def unasked(after: Iterable[Field], posted: Mapping[str, str]) -> tuple[Field, ...]:
+    """Return what was typed and the schema does not ask for, to be kept until it does."""
+    asked = {each.key for each in after}
+    names = [key.removeprefix(PREFIX) for key in posted if key.startswith(PREFIX) and key not in asked]
+    kept = (
+        Field(name=name, label=_label(name), control="line", required=False, value=posted[PREFIX + name])
+        for name in names
+    )
+    return tuple(each for each in kept if each.value.strip())
+
+
+def _label(name: str) -> str:
+    return "Input" if name == WHOLE else name.replace("_", " ").capitalize()
 
 
 def by_field(

@@ -45,39 +45,62 @@ class Extras:
 
 @dataclass(frozen=True)
 class Place:
-    """The environment and its release, the environments that can be chosen, and the run that fills the form."""
+    """The environment and its release, all releases by environment, and the run that fills the form.
+
+    `shown`: the environment of the form that was sent; another one where that was chosen in it.
+    """
 
     environment: str
     release: Release
-    environments: tuple[str, ...]
+    releases: Mapping[str, Release]
     like: str = ""
+    shown: str = ""
 
     @property
-    def links(self) -> list[dict[str, str | bool]]:
-        """The same form in each environment; nothing where there is no choice."""
-        if len(self.environments) < 2:
-            return []
-        return [
-            {
-                "name": each,
-                "current": each == self.environment,
-                "href": "?" + urlencode({"environment": each} | ({"like": self.like} if self.like else {})),
-            }
-            for each in self.environments
-        ]
+    def choices(self) -> tuple[str, ...]:
+        """The environments to choose from; nothing where there is no choice."""
+        return tuple(self.releases) if len(self.releases) > 1 else ()
+
+    @property
+    def moved(self) -> bool:
+        """Whether another environment was chosen in the form that was sent."""
+        return self.shown not in ("", self.environment)
+
+    @property
+    def address(self) -> str:
+        """The query of this form, unfilled but for the run that it is like."""
+        asked = {"environment": self.environment, "like": self.like}
+        return "?" + urlencode({key: value for key, value in asked.items() if value})
 
 
 @requires("runs.start")
 def form(request: HttpRequest, name: str) -> HttpResponse:
-    """Show the form, or start a run from what was sent."""
+    """Show the form, or start a run from what was sent; where another environment was chosen, show its form."""
     chosen = _place(request, name)
-    schema = definitions.input_schema(chosen.release)
+    if request.method == "POST" and chosen.moved:
+        return _elsewhere(request, chosen)
     if request.method == "POST":
-        return _start(request, chosen, schema)
-    asked = schema_form.fields(schema)
-    if chosen.like:
-        asked = schema_form.prefilled(asked, _input_of(chosen.release.workflow, chosen.like))
-    return _show(request, chosen, asked, extras=Extras(), key=uuid.uuid4().hex)
+        return _start(request, chosen, definitions.input_schema(chosen.release))
+    return _show(request, chosen, _blank(chosen), extras=Extras())
+
+
+def _blank(chosen: Place) -> tuple[Field, ...]:
+    """Return the fields as they stand before anything is typed."""
+    asked = schema_form.fields(definitions.input_schema(chosen.release))
+    if not chosen.like:
+        return asked
+    return schema_form.prefilled(asked, _input_of(chosen.release.workflow, chosen.like))
+
+
+def _elsewhere(request: HttpRequest, chosen: Place) -> HttpResponse:
+    """Show the form of another environment with all that was typed; nothing is started."""
+    posted = _posted(request)
+    before = chosen.releases.get(chosen.shown)  # gone, where somebody took the workflow out of it meanwhile
+    asked = schema_form.fields(definitions.input_schema(before)) if before else ()
+    shown = schema_form.carried(asked, _blank(chosen), posted)
+    answer = _show(request, chosen, shown, extras=_extras(posted), posted=posted)
+    answer["HX-Replace-Url"] = request.path + chosen.address
+    return answer
 
 
 def _place(request: HttpRequest, name: str) -> Place:
@@ -94,7 +117,13 @@ def _place(request: HttpRequest, name: str) -> Place:
             f"Workflow {name} has no release in the environment {formats.printable(sent)[:80]} any more."
         )
     environment = sent or (asked if asked in releases else next(iter(releases)))
-    return Place(environment, releases[environment], tuple(releases), request.GET.get("like", ""))
+    return Place(
+        environment,
+        releases[environment],
+        releases,
+        like=request.GET.get("like", ""),
+        shown=request.POST.get("shown", ""),
+    )
 
 
 @requires("runs.start")
@@ -115,7 +144,7 @@ def _input_of(workflow: str, run_id: str) -> Any:
 
 def _start(request: HttpRequest, chosen: Place, schema: Mapping[str, Any]) -> HttpResponse:
     asked = schema_form.fields(schema)
-    posted = {key: value for key, value in request.POST.items() if isinstance(value, str)}
+    posted = _posted(request)
     extras, key = _extras(posted), posted.get("key", "")[:64]
     typed = schema_form.read(asked, posted)
     errors = {name: [problem] for name, problem in typed.problems.items()}
@@ -141,8 +170,11 @@ def _start(request: HttpRequest, chosen: Place, schema: Mapping[str, Any]) -> Ht
         else:
             return HttpResponseRedirect(reverse("run", args=[started.run.pk]))
     shown = schema_form.again(asked, posted, errors)
-    # A refused request does not use its key up; a changed one needs another.
-    return _show(request, chosen, shown, extras=extras, key=uuid.uuid4().hex, overall=overall, status=422)
+    return _show(request, chosen, shown, extras=extras, posted=posted, overall=overall, status=422)
+
+
+def _posted(request: HttpRequest) -> dict[str, str]:
+    return {key: value for key, value in request.POST.items() if isinstance(value, str)}
 
 
 def _extras(posted: Mapping[str, str]) -> Extras:
@@ -160,7 +192,7 @@ def _show(
     shown: tuple[Field, ...],
     *,
     extras: Extras,
-    key: str,
+    posted: Mapping[str, str] | None = None,
     overall: list[str] | None = None,
     status: int = 200,
 ) -> HttpResponse:
@@ -172,11 +204,15 @@ def _show(
         "title": extras.title,
         "extras": extras,
         "priorities": PRIORITIES,
-        "key": key,
+        # A refused request does not use its key up; a changed one needs another.
+        "key": uuid.uuid4().hex,
+        "unasked": schema_form.unasked(shown, posted or {}),
         "holds": workflow_page.holds(release.manifest),
         "version": release.manifest["workflow"][1],
         "overall": overall or [],
         "wrong": sum(bool(each.errors) for each in shown),
         "recent": definitions.recent_inputs(release.workflow),
     }
-    return render(request, "workflows/start.html", context, status=status)
+    part = request.headers.get("HX-Request")
+    context["moved"] = chosen.moved and not part
+    return render(request, f"workflows/{'_start' if part else 'start'}.html", context, status=status)

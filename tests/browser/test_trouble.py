@@ -11,7 +11,10 @@ from tests import example_runs, factories
 from tests.browser.conftest import sign_in
 from tests.browser.test_runs import listeners_off
 from tests.browser.test_shell import check
-from workflows.models import AuditEntry, Run
+from workflows.actor import Actor
+from workflows.failures import grouping, groups
+from workflows.failures.groups import Change
+from workflows.models import AuditEntry, ErrorGroup, Run
 
 pytestmark = pytest.mark.django_db(transaction=True)
 START = "/workflows/docs-assistant/start/"
@@ -179,6 +182,26 @@ def test_a_dialog_with_text_in_it_does_not_vanish_by_a_slip(otto: Page, served: 
     expect(otto.locator("#toasts")).to_contain_text("once more")
     otto.keyboard.press("Escape")
     expect(otto.get_by_label("Reason")).to_be_hidden()
+
+
+def test_two_people_at_one_error_group_see_each_other(otto: Page, served: str, refusals: set[int]) -> None:
+    factories.run("failed", number=1, error={"class": "timeout", "message": "no answer", "step": "answer"})
+    grouping.settle()
+    group = ErrorGroup.objects.get()
+    otto.goto(f"{served}/recovery/errors/{group.pk}/")
+    otto.get_by_label("Note").fill("It is DNS.")
+    groups.change(group.pk, Change(note="It is the proxy."), actor=Actor(kind="user", name="anna"))
+    refusals.add(409)
+    otto.get_by_role("button", name="Resolve").click()
+    expect(otto.get_by_role("alert")).to_contain_text("anna changed this")
+    expect(otto.get_by_label("Note")).to_have_value("It is DNS.")
+    expect(otto.locator(".theirs")).to_have_text("It is the proxy.")
+    check(otto, "two-at-one-group")
+    otto.get_by_label("Note").fill("It is DNS, not the proxy.")
+    otto.get_by_role("button", name="Resolve").click()
+    expect(otto.locator("#toasts")).to_contain_text("Resolved.")
+    group.refresh_from_db()
+    assert (group.note, group.state) == ("It is DNS, not the proxy.", "resolved")
 
 
 def test_a_list_whose_session_is_over_says_so_and_lets_sign_in(otto: Page, served: str) -> None:

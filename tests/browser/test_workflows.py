@@ -10,7 +10,8 @@ from playwright.sync_api import BrowserContext, Page, expect
 from console.models import Role
 from tests import example_runs, example_workflows
 from tests.browser.conftest import sign_in
-from workflows.models import Definition
+from tests.browser.test_shell import check
+from workflows.models import Definition, Deployment, Environment, Run
 
 
 @pytest.fixture
@@ -72,6 +73,35 @@ def test_documents_are_applied_by_paste_with_the_keyboard(editor: Page, address:
     editor.keyboard.press("Control+Enter")
     editor.wait_for_url("**/workflows/complaints/")
     assert Definition.objects.get(name="complaints").latest_version == 1
+
+
+def test_another_environment_keeps_what_was_typed(editor: Page, address: str) -> None:
+    live = Deployment.objects.get(workflow="claims")
+    Environment.objects.create(name="staging")
+    Deployment.objects.create(
+        workflow="claims",
+        environment_id="staging",
+        stable=live.stable,
+        deployed_at=live.deployed_at,
+        deployed_by="anna",
+    )
+    editor.goto(address + "/workflows/claims/start/")
+    editor.get_by_label("Claim", exact=True).fill("A storm took\nthe roof.")
+    editor.get_by_label("Title").fill("By hand")
+    editor.get_by_label("Priority").select_option("high")
+    editor.get_by_label("production").focus()
+    editor.keyboard.press("ArrowRight")
+    editor.wait_for_url("**/start/?environment=staging")
+    expect(editor.locator(".column-side dd").first).to_have_text("staging")
+    expect(editor.get_by_label("staging")).to_be_focused()
+    expect(editor.get_by_label("Claim", exact=True)).to_have_value("A storm took\nthe roof.")
+    expect(editor.get_by_label("Title")).to_have_value("By hand")
+    expect(editor.get_by_label("Priority")).to_have_value("high")
+    check(editor, "start-elsewhere")
+    editor.keyboard.press("Enter")
+    editor.wait_for_url("**/runs/r_**")
+    started = Run.objects.get()
+    assert (started.environment_id, started.title) == ("staging", "By hand")
 
 
 def test_the_graph_is_walked_by_keyboard_and_the_address_follows(editor: Page, address: str) -> None:

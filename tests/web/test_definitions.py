@@ -100,18 +100,66 @@ def test_an_earlier_input_fills_the_form(operator: Client, ask: str) -> None:
         assert operator.get(f"/workflows/ask/start/?like={other}").status_code == 200
 
 
-def test_the_environment_is_chosen_where_there_are_several(operator: Client, ask: str) -> None:
-    assert 'aria-labelledby="environment-label"' not in operator.get("/workflows/ask/start/").content.decode()
+def _in_staging(version: int = 1) -> Release:
+    """Deploy a version of the workflow elsewhere too."""
     Environment.objects.create(name="staging")
-    older = Release.objects.get(workflow="ask")
-    newer = Release.objects.create(
-        workflow="ask", number=2, content_hash="2" * 64, manifest=older.manifest, created_by="anna"
+    older = Release.objects.get(workflow="ask", number=1)
+    manifest = {**older.manifest, "workflow": ["ask", version]}
+    newer, _ = Release.objects.update_or_create(
+        workflow="ask",
+        number=2,
+        defaults={"content_hash": "2" * 64, "manifest": manifest, "created_by": "anna"},
     )
     Deployment.objects.create(
         workflow="ask", environment_id="staging", stable=newer, deployed_at=timezone.now(), deployed_by="anna"
     )
+    return newer
+
+
+def test_another_environment_takes_over_what_was_typed_and_starts_nothing(operator: Client, ask: str) -> None:
+    other = WORKFLOW.replace("[question]", "[question, tone]").replace(
+        "count: {type: integer, maximum: 5}", "tone: {enum: [kind, dry], default: dry}"
+    )
+    engine.apply("kind: Workflow" + other)
+    _in_staging(version=2)
+    typed = {
+        "input.question": "Why <b>?",
+        "input.count": "2",
+        "title": "By hand",
+        "tags": "vip",
+        "shown": "production",
+    }
+    answer = _form(operator, **typed, environment="staging")
+    page = answer.content.decode()
+    assert answer.status_code == 200
+    assert not Run.objects.exists()
+    assert "nothing was started yet" in page
+    for kept in (">\nWhy &lt;b&gt;?<", 'value="By hand"', 'value="vip"', 'name="input.count" value="2"'):
+        assert kept in page
+    assert "Not asked for in staging, and kept while this page is open: Count." in page
+    assert '<option value="&quot;dry&quot;" selected>' in page
+    back = _form(
+        operator, **{**typed, "input.tone": '"kind"', "shown": "staging"}, environment="production"
+    ).content.decode()
+    assert re.search(r'id="input.count"[^>]* value="2"', back)
+    assert "kept while this page is open: Tone." in back
+    part = operator.post(
+        "/workflows/ask/start/?like=r_1",
+        {**typed, "environment": "staging"},
+        headers={"HX-Request": "true"},
+    )
+    assert part["HX-Replace-Url"] == "/workflows/ask/start/?environment=staging&like=r_1"
+    assert b"<html" not in part.content
+    _form(operator, **{**typed, "input.tone": '"kind"', "shown": "staging"}, environment="staging")
+    assert payloads.load_one(Run.objects.get().input_hash) == {"question": "Why <b>?", "tone": "kind"}
+
+
+def test_the_environment_is_chosen_where_there_are_several(operator: Client, ask: str) -> None:
+    assert 'type="radio"' not in operator.get("/workflows/ask/start/").content.decode()
+    newer = _in_staging()
     page = operator.get("/workflows/ask/start/?like=r_1").content.decode()
-    assert 'href="?environment=staging&amp;like=r_1"' in page
+    assert 'value="production" checked' in page
+    assert 'hx-post="?like=r_1"' in page
     assert "<dt>Environment</dt><dd>production</dd>" in page
     page = operator.get("/workflows/ask/start/?environment=staging").content.decode()
     assert "<dt>Environment</dt><dd>staging</dd>" in page

@@ -132,6 +132,41 @@ def test_a_value_survives_the_way_through_the_form(value: dict[str, Any]) -> Non
     assert schema_form.read(FIELDS, posted).value == value
 
 
+def test_what_was_typed_goes_into_the_fields_of_another_schema() -> None:
+    other = schema_form.fields(
+        {
+            "properties": {
+                "question": {"enum": ["Why?", "How?"]},
+                "audience": {"type": "string", "maxLength": 20},
+                "count": {"type": "string"},
+                "loud": {"type": "boolean", "default": True},
+                "fresh": {"type": "boolean", "default": True},
+                "share": {"enum": [0.5]},
+            }
+        }
+    )
+    posted = {"input.question": "Why?", "input.audience": "3", "input.count": "many", "input.share": "0.7"}
+    carried = {each.name: each for each in schema_form.carried(FIELDS, other, posted)}
+    assert carried["question"].value == '"Why?"'
+    assert (carried["audience"].value, carried["count"].value) == ("3", "many")
+    assert (carried["loud"].checked, carried["fresh"].checked) == (False, True)
+    assert carried["share"].value == ""
+    assert carried["share"].errors == ("0.7 cannot be chosen here.",)
+    assert [
+        each.label for each in schema_form.unasked(other, {**posted, "input.key": "k", "input.name": " "})
+    ] == ["Key"]
+
+
+@given(st.dictionaries(st.sampled_from([each.key for each in FIELDS]), st.text()))
+def test_any_text_at_all_stays_as_it_is_in_the_same_fields(posted: dict[str, str]) -> None:
+    for each in schema_form.carried(FIELDS, FIELDS, posted):
+        text = posted.get(each.key, "")
+        if each.control == "check":
+            assert each.checked == bool(text)
+        else:
+            assert each.value == text or each.errors
+
+
 @given(st.recursive(st.none() | st.booleans() | st.text(), lambda inner: st.dictionaries(st.text(), inner)))
 def test_any_schema_at_all_gives_a_form(schema: object) -> None:
     if isinstance(schema, dict):
