@@ -1,4 +1,4 @@
-"""Photograph pages of the console: `python -m tests.browser.photograph FOLDER [--pages NAME…] [--as ROLE]`.
+"""Photograph pages of the console: `python -m tests.browser.photograph FOLDER [--pages NAME…] [--as ROLE] [--whole]`.
 
 Every page of `pages.PAGES` (or other addresses), light and dark, wide and narrow, over example data. To be looked at
 beside the mock-ups; nothing is compared.
@@ -19,7 +19,7 @@ from tests import standalone
 standalone.set_up(durable=False)
 os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"  # Playwright runs an event loop in this thread
 
-from playwright.sync_api import Browser, sync_playwright  # noqa: E402
+from playwright.sync_api import Browser, Page, ViewportSize, sync_playwright  # noqa: E402
 
 from console.models import Role  # noqa: E402
 from tests import chromium  # noqa: E402
@@ -28,6 +28,12 @@ from tests.browser.conftest import session_cookie  # noqa: E402
 from tests.browser.server import serve  # noqa: E402
 
 SCHEMES = ("light", "dark")
+# How high a screen has to be for all of a page to be seen at once, within reason.
+_WHOLE = """Math.min(6000, Math.max(innerHeight,
+  ...[...document.querySelectorAll("html, #main, #main *")].map((each) => {
+    const grows = each.scrollHeight > each.clientHeight && getComputedStyle(each).overflowY !== "visible";
+    return grows || each === document.documentElement ? innerHeight + each.scrollHeight - each.clientHeight : 0;
+  })))"""
 
 
 def main() -> None:
@@ -41,7 +47,10 @@ def main() -> None:
             for scheme in asked.schemes:
                 for name, path in _chosen(asked.pages).items():
                     file = asked.folder / f"{name}-{size}-{scheme}.png"
-                    _take(browser, address + path, file, size=size, scheme=scheme, cookie=cookie)
+                    with _opened(browser, address + path, size=size, scheme=scheme, cookie=cookie) as page:
+                        if asked.whole:
+                            page.set_viewport_size(_tall(page))
+                        page.screenshot(path=file)
                     sys.stdout.write(f"{file}\n")
 
 
@@ -54,6 +63,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--as", dest="role", default=Role.ADMIN, choices=Role.values)
     parser.add_argument("--sizes", nargs="+", default=list(pages.SIZES), choices=list(pages.SIZES))
     parser.add_argument("--schemes", nargs="+", default=list(SCHEMES), choices=SCHEMES)
+    parser.add_argument("--whole", action="store_true", help="all of a page, not only its first screen")
     return parser.parse_args()
 
 
@@ -71,7 +81,8 @@ def _browser() -> Iterator[Browser]:
         browser.close()
 
 
-def _take(browser: Browser, url: str, file: Path, *, size: str, scheme: str, cookie: dict[str, str]) -> None:
+@contextmanager
+def _opened(browser: Browser, url: str, *, size: str, scheme: str, cookie: dict[str, str]) -> Iterator[Page]:
     width, height = pages.SIZES[size]
     context = browser.new_context(
         viewport={"width": width, "height": height},
@@ -82,8 +93,13 @@ def _take(browser: Browser, url: str, file: Path, *, size: str, scheme: str, coo
     context.add_cookies([cookie])  # type: ignore[list-item]
     page = context.new_page()
     page.goto(url)
-    page.screenshot(path=file)
+    yield page
     context.close()
+
+
+def _tall(page: Page) -> ViewportSize:
+    width = page.evaluate("innerWidth")
+    return {"width": width, "height": page.evaluate(_WHOLE)}
 
 
 if __name__ == "__main__":
