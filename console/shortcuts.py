@@ -38,6 +38,7 @@ EVERYWHERE: Final = Group(
         Shortcut(("/",), "Go to the filter of this page"),
         Shortcut(("1", "2", "3", "4", "5", "6", "7", "8"), "Open a tab, counted from the left"),
         Shortcut((".",), "Do what the page is for: its dark button, such as Start run, Retry or Save"),
+        Shortcut(("d",), "Compare: a version with the one before, a run with another"),
         Shortcut(("[",), "Fold or unfold the sidebar"),
         Shortcut(("p",), "Pause a page that updates by itself, or let it go on"),
         Shortcut(("Esc",), "Leave a field, close what is open"),
@@ -51,6 +52,7 @@ LISTS: Final = Group(
         Shortcut(("x", "X"), "Select the run, or all from the last one to here"),
         Shortcut(("a",), "Select all runs that match the filter, once one is selected"),
         Shortcut(("r",), "Retry the run, or the selected runs…"),
+        Shortcut(("e",), "Export the runs that match…"),
         Shortcut(("c",), "Copy the link to the run"),
         Shortcut(
             ("→", "←"), "In the bars over the list: next one, one before; with Shift they mark a stretch"

@@ -147,12 +147,12 @@ def test_6_start_a_run_like_a_recent_one(hands: Hands, land: Land) -> None:
     page = land("/workflows/support/")
     hands.do(".", page.get_by_role("link", name="Start run").first)
     page.wait_for_url("**/start/")
-    hands.use(page.locator("ol.plain-rows a").first)
+    hands.do("j Enter", page.locator("ol.plain-rows a").first)
     page.wait_for_url("**like=**")
     hands.do(".", page.get_by_role("button", name="Start run"))
     page.wait_for_url("**/runs/r_**")
     assert Run.objects.count() == 2
-    within(hands, keys=15, taps=3)
+    within(hands, keys=4, taps=3)
 
 
 def test_7_cancel_a_run(hands: Hands, land: Land) -> None:
@@ -188,10 +188,10 @@ def test_9_compare_two_versions_of_a_workflow(hands: Hands, land: Land) -> None:
         hands.tap(page.get_by_role("link", name="Versions"))
         hands.tap(page.get_by_role("button", name="Compare"))
     else:
-        hands.use(page.get_by_role("link", name="Compare"))
+        hands.press("d")
     page.wait_for_url("**/workflows/claims/diff/1/2/")
     expect(page.locator(".marks")).to_be_visible()
-    within(hands, keys=30, taps=2)
+    within(hands, keys=1, taps=2)
 
 
 def test_10_apply_a_definition(hands: Hands, land: Land) -> None:
@@ -270,8 +270,10 @@ def test_14_open_a_run_by_its_id(hands: Hands, land: Land) -> None:
 def test_15_take_the_failed_runs_home(hands: Hands, land: Land) -> None:
     factories.many_runs(9, states=("failed", "succeeded"))
     page = land("/runs/?state=failed")
-    hands.use(page.get_by_role("link", name=re.compile("Export")).first)
+    hands.do("e", page.get_by_role("link", name=re.compile("Export")).first)
+    as_csv = page.get_by_role("link", name="CSV")
+    expect(as_csv).to_be_focused()
     with page.expect_download() as taken:
-        hands.use(page.get_by_role("link", name=re.compile("CSV")).first)
+        hands.do("Enter", as_csv)
     assert len(taken.value.path().read_text().splitlines()) == 6
-    within(hands, keys=40, taps=3)
+    within(hands, keys=2, taps=2)

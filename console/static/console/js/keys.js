@@ -55,5 +55,6 @@ on("keydown", (event) => {
   if (event.key === "?") { event.preventDefault(); one('[aria-keyshortcuts="?"]')?.click(); }
   if (event.key >= "1" && event.key <= "8") all("[data-tabs] > :not(.icon-btn)")[event.key - 1]?.click();
   if (event.key === ".") { event.preventDefault(); doMainThing(); }
+  if (event.key === "d") all('#main [aria-keyshortcuts="d"]').find((each) => each.checkVisibility())?.click();
   if (event.key === "[") one('[aria-keyshortcuts="["]')?.click();
 });

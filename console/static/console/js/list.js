@@ -9,19 +9,20 @@ on("click", (event) => {
 });
 
 let cursor = "";
+const rows = () => all("[data-rows] :is(tbody tr, li)[data-href]");
 
 function mark() {
-  all("tr.is-cursor").forEach((row) => row.classList.remove("is-cursor"));
-  const row = all("tr[data-href]").find((each) => each.dataset.href === cursor);
+  all(".is-cursor").forEach((row) => row.classList.remove("is-cursor"));
+  const row = rows().find((each) => each.dataset.href === cursor);
   row?.classList.add("is-cursor");
   return row;
 }
 
 function move(by) {
-  const rows = all("[data-rows] tbody tr[data-href]");
-  if (!rows.length) return;
-  const at = rows.findIndex((row) => row.dataset.href === cursor);
-  cursor = rows[Math.min(Math.max(at + by, 0), rows.length - 1)].dataset.href;
+  const found = rows();
+  if (!found.length) return;
+  const at = found.findIndex((row) => row.dataset.href === cursor);
+  cursor = found[Math.min(Math.max(at + by, 0), found.length - 1)].dataset.href;
   mark().scrollIntoView({ block: "nearest" });
 }
 
@@ -38,5 +39,5 @@ on("keydown", (event) => {
   if (!one("[data-rows]")) return;
   if (event.key === "j") move(1);
   else if (event.key === "k") move(-1);
-  else if ((event.key === "o" || (event.key === "Enter" && event.target === document.body)) && mark()) location.assign(cursor);
+  else if ((event.key === "o" || (event.key === "Enter" && event.target === document.body)) && mark()) location.assign(new URL(cursor, location.href));
 });

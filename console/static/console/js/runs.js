@@ -66,6 +66,7 @@ onClick("[data-copy-row]", () => copy(address(row), "Link to the run copied"));
 
 on("keydown", (event) => {
   if (isTyping(event) || event.metaKey || event.ctrlKey || event.altKey || one("dialog[open]")) return;
+  if (event.key === "e") one("#export")?.click();
   const here = one("#runs tr.is-cursor") ?? event.target.closest?.("#runs tbody tr");
   if (!here) return;
   if (event.key === "c") copy(address(here), "Link to the run copied");
