@@ -11,6 +11,8 @@ from typing import Any
 import structlog
 from structlog.types import Processor
 
+from workflows.spec.masks import acting_with
+
 LEVELS = ["DEBUG", "INFO", "WARNING", "ERROR"]
 # fmt: off
 WITHHELD = frozenset({
@@ -27,6 +29,15 @@ def withhold(_logger: object, _method: str, event: MutableMapping[str, Any]) -> 
     return event
 
 
+def scrub(logger: object, method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Mask the secrets that this thread acts with, in tracebacks too, which then show no values of variables."""
+    veil = acting_with.get()
+    if not veil.secrets:
+        return event
+    written = structlog.processors.format_exc_info(logger, method, event)
+    return {**veil.scrub(written)}
+
+
 _SHARED: list[Processor] = [
     structlog.contextvars.merge_contextvars,
     structlog.stdlib.add_logger_name,
@@ -39,9 +50,9 @@ _SHARED: list[Processor] = [
 def configuration(*, level: str, terminal: bool) -> dict[str, Any]:
     """Return Django's LOGGING; Celery and uvicorn are told to leave logging alone and land here too."""
     last: list[Processor] = (
-        [structlog.dev.ConsoleRenderer()]
+        [scrub, structlog.dev.ConsoleRenderer()]
         if terminal
-        else [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+        else [scrub, structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
     )
     return {
         "version": 1,

@@ -11,10 +11,10 @@ import time
 from fnmatch import fnmatchcase
 from threading import Lock
 
-from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 from django.conf import settings
 from django.db import DatabaseError, connection
 
+from providers import cipher
 from providers.errors import ProviderError
 from providers.models import Secret
 
@@ -40,7 +40,7 @@ def resolve(reference: str) -> str:
 
 def store(name: str, *, value: str) -> None:
     """Set the credential `secret:NAME`, new or instead of the one there."""
-    ciphertext = _cipher().encrypt(value.strip().encode())
+    ciphertext = cipher.encrypt(value.strip())
     Secret.objects.update_or_create(name=name, defaults={"ciphertext": ciphertext})
     _forget(name)
 
@@ -103,17 +103,12 @@ def _ciphertext(name: str) -> bytes:
 
 def _decrypted(name: str, ciphertext: bytes) -> str:
     try:
-        return _cipher().decrypt(ciphertext).decode()
-    except (InvalidToken, ValueError) as error:
+        return cipher.decrypt(ciphertext)
+    except cipher.Unreadable as error:
         raise _missing(
             f"The credential secret:{name} was encrypted with another key than INTERLOCK_ENCRYPTION_KEY; "
             "restore that key or store the credential again."
         ) from error
-
-
-def _cipher() -> MultiFernet:
-    """The first key encrypts; the others, behind commas, still decrypt (rotation)."""
-    return MultiFernet([Fernet(key.strip()) for key in settings.ENCRYPTION_KEY.split(",")])
 
 
 def _forget(name: str) -> None:

@@ -11,7 +11,7 @@ from typing import Any, Final
 from django.db import transaction
 from django.db.models import QuerySet
 
-from workflows import audit, database
+from workflows import audit, database, sealing
 from workflows.actor import Actor
 from workflows.engine import dispatch, hints
 from workflows.errors import Conflict, Invalid, Refused, UnknownObject
@@ -59,26 +59,20 @@ def decide(
         UnknownObject: no such approval.
         Refused: it asks a group that the person does not belong to.
         Invalid: the fields do not fit the form.
-        Conflict: it was decided or closed before; the message says by whom.
+        Conflict: it was decided or closed before; the message says by whom. Or the run's secrets cannot be read.
     """
     asked = get(approval)
     _check_group(asked, groups)
-    given = _fields(asked, fields, approved=approved)
-    batch = Batch()
-    text = clean_text(comment, limit=MAX_COMMENT)
+    veil = sealing.of_run(asked.run)
+    given = veil.scrub(_fields(asked, fields, approved=approved))
+    batch, text = Batch(), clean_text(veil.scrub(comment), limit=MAX_COMMENT)
     answer = batch.add({"approved": approved, "by": str(actor), "comment": text, "fields": given})
     outcome = "approved" if approved else "rejected"
     done = database.call("interlock_decide", approval, outcome, str(actor), text, answer, *batch.columns())
     if not done["decided"]:
         raise _too_late(approval, done)
-    audit.record(
-        actor,
-        f"approval.{outcome}",
-        "run",
-        asked.run_id,
-        reason=text,
-        data={"step": asked.path, "fields": given},
-    )
+    told = {"step": asked.path, "fields": given}
+    audit.record(actor, f"approval.{outcome}", "run", asked.run_id, reason=text, data=told)
     transaction.on_commit(lambda: dispatch.ring(done["ready"]), robust=True)
     transaction.on_commit(lambda: hints.tell(asked.run_id), robust=True)
     return get(approval)

@@ -5,10 +5,11 @@ The only writer of run state besides the engine's own statements and recovery.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
 
@@ -16,16 +17,17 @@ import psycopg
 from django.db import transaction
 
 from retrieval import snapshots
-from workflows import admission, audit, database, payloads, quarantine
+from workflows import admission, audit, database, payloads, quarantine, sealing, targets
 from workflows.actor import Actor
 from workflows.engine import bundle, dispatch, execute, hints, starting
 from workflows.engine.plan import Plan
 from workflows.errors import Conflict, Invalid, UnknownObject
 from workflows.identifiers import new_run_id
-from workflows.models import Definition, Environment, Release, Run
+from workflows.models import Environment, Run
 from workflows.models.runs import PRIORITIES
 from workflows.payloads import Batch, clean_text
 from workflows.spec import schema, templates
+from workflows.spec.masks import Veil
 from workflows.spec.step_bodies import WaitBody
 
 Json = Any
@@ -47,10 +49,23 @@ class Order:
     tags: Sequence[str] = ()
     deadline_s: float | None = None
 
-    def digest(self) -> str:
-        """Return the hash that tells a repeated request from another one under the same key."""
-        asked = {**self.__dict__, "tags": list(self.tags)}
-        return payloads.digest(asked).hex()
+    def digest(self, *, sealed: bool) -> str:
+        """Return the hash that tells a repeated request from another one under the same key.
+
+        `sealed`: it holds secrets, which nobody may find by trying whose hash fits.
+        """
+        asked = self._asked()
+        return sealing.keyed_hashes(asked)[0].hex() if sealed else hashlib.sha256(asked).hexdigest()
+
+    def is_that_of(self, run: Run) -> bool:
+        """Say whether it is the request that started a run."""
+        recorded = bytes(run.request_hash or b"")
+        asked = self._asked()
+        hashes = sealing.keyed_hashes(asked) if run.sealed else (hashlib.sha256(asked).digest(),)
+        return recorded in hashes
+
+    def _asked(self) -> bytes:
+        return payloads.canonical({**self.__dict__, "tags": list(self.tags)})
 
 
 @dataclass(frozen=True)
@@ -74,12 +89,14 @@ def start(order: Order, *, actor: Actor, trigger: str, idempotency_key: str | No
     if earlier is not None:
         return Started(earlier, created=False)
     admission.ask(order.workflow)
-    environment, release = _target(order)
+    environment, release = targets.of(order)
     loaded = bundle.load(release.pk)
     _check_input(order, loaded.plan)
     batch = Batch()
-    document = _document(order, loaded, environment, actor=actor, trigger=trigger)
-    document |= {"input": batch.add(order.input), "idempotency_key": idempotency_key}
+    written, veil = _sealed(order, loaded.plan)
+    document = _document(written, loaded, environment, actor=actor, trigger=trigger)
+    document |= {"input": batch.add(written.input), "idempotency_key": idempotency_key}
+    document |= {"request": order.digest(sealed=bool(veil.secrets)), **sealing.at_rest(veil)}
     result = _insert(document, batch)
     if not result["created"]:  # a twin with the same key was faster
         found = _earlier(order, idempotency_key)
@@ -90,6 +107,16 @@ def start(order: Order, *, actor: Actor, trigger: str, idempotency_key: str | No
     run = _as_created(document, result)
     run.release, run.environment = release, environment
     return Started(run, created=True)
+
+
+def _sealed(order: Order, plan: Plan) -> tuple[Order, Veil]:
+    """Return an order as it may be written down, with masks for its secrets, and what they stand for."""
+    given, veil = sealing.seal(order.input, plan.definition.secrets)
+    if not veil.secrets:
+        return order, veil
+    session = None if order.session is None else veil.scrub(order.session)
+    tags = [veil.scrub(tag) for tag in order.tags]
+    return replace(order, input=given, session=session, title=veil.scrub(order.title), tags=tags), veil
 
 
 def _insert(document: dict[str, Json], batch: Batch) -> Mapping[str, Json]:
@@ -146,7 +173,7 @@ def _document(
         deadline_s=order.deadline_s,
     )
     try:
-        return {**starting.document(loaded, given), "request": order.digest()}
+        return starting.document(loaded, given)
     except templates.TemplateError as problem:
         raise Invalid(
             f"The session or concurrency key of workflow {order.workflow} could not be computed from the input: "
@@ -171,7 +198,7 @@ def _earlier(order: Order, key: str | None) -> Run | None:
     run = Run.objects.filter(
         workflow=order.workflow, environment_id=order.environment, idempotency_key=key
     ).first()
-    if run is not None and bytes(run.request_hash or b"").hex() != order.digest():
+    if run is not None and not order.is_that_of(run):
         raise Invalid(
             f"This idempotency key started run {run.pk} with another request. Use a new key for a new request.",
             code="idempotency_key_reused",
@@ -179,64 +206,9 @@ def _earlier(order: Order, key: str | None) -> Run | None:
     return run
 
 
-def _environment(name: str) -> Environment:
-    found = Environment.objects.filter(pk=name).first() if "\x00" not in name else None
-    if found is None:
-        raise UnknownObject(
-            f"There is no environment {clean_text(name, limit=80)}.", code="unknown_environment"
-        )
-    return found
-
-
-def _target(order: Order) -> tuple[Environment, Release]:
-    """Return where a run is to run, and what: the release asked for, or what is deployed there."""
-    name = order.workflow
-    if order.release is not None:
-        environment = _environment(order.environment)
-        release = Release.objects.filter(workflow=name, number=order.release).first()
-        if release is None:
-            raise UnknownObject(f"Workflow {name} has no release {order.release}.", code="unknown_release")
-        return environment, release
-    found = _deployed(name, order.environment)
-    if found is not None:
-        return found
-    raise _nothing_deployed(name, _environment(order.environment))
-
-
-def _deployed(workflow: str, environment: str) -> tuple[Environment, Release] | None:
-    """Return what is deployed there. Past the ORM, which would cost as much as the whole start of a run."""
-    if "\x00" in workflow + environment:
-        return None
-    rows = database.fetch_all(
-        """
-        SELECT e.name, e.variables, r.id, r.number FROM workflows_deployment d
-          JOIN workflows_environment e ON e.name = d.environment_id
-          JOIN workflows_release r ON r.id = d.stable_id
-         WHERE d.workflow = $1 AND d.environment_id = $2
-        """,
-        [workflow, environment],
-    )
-    if not rows:
-        return None
-    name, variables, row, number = rows[0]
-    variables = json.loads(variables) if isinstance(variables, str) else variables
-    return Environment(name=name, variables=variables), Release(pk=row, workflow=workflow, number=number)
-
-
-def _nothing_deployed(name: str, environment: Environment) -> UnknownObject | Conflict:
-    if "\x00" in name or not Definition.objects.filter(kind="Workflow", name=name).exists():
-        return UnknownObject(
-            f"There is no workflow {clean_text(name, limit=80)}. `manage.py export` lists what there is.",
-            code="unknown_workflow",
-        )
-    return Conflict(
-        f"Workflow {name} has no release in environment {environment.name}; deploy one first.",
-        code="not_deployed",
-    )
-
-
 def _check_input(order: Order, plan: Plan) -> None:
-    problems = schema.errors(plan.definition.input_schema or {}, order.input)
+    problems = [*schema.errors(plan.definition.input_schema or {}, order.input)]
+    problems = problems or sealing.problems(order.input, plan.definition.secrets)
     if problems:
         raise Invalid(
             f"The input does not fit the input schema of workflow {order.workflow}.",
@@ -313,7 +285,7 @@ def signal(run_id: str, name: str, payload: Json, *, actor: Actor) -> Run:
 
     Raises:
         UnknownObject: no such run.
-        Conflict: its definition waits for no such signal, or it has ended.
+        Conflict: its definition waits for no such signal, it has ended, or its secrets cannot be read.
         Invalid: the payload is too large.
     """
     run = get(run_id)
@@ -325,7 +297,7 @@ def signal(run_id: str, name: str, payload: Json, *, actor: Actor) -> Run:
             code="unknown_signal",
         )
     batch = Batch()
-    value = {"payload": payload}
+    value = {"payload": sealing.of_run(run).scrub(payload)}
     if len(payloads.canonical(value)) > MAX_INPUT_BYTES:
         raise Invalid(
             f"The payload of the signal is larger than {MAX_INPUT_BYTES:,} bytes.", code="input_too_large"

@@ -16,7 +16,7 @@ from django.utils import timezone
 from workflows import audit, payloads, runs, states
 from workflows.actor import Actor
 from workflows.builtin import setup
-from workflows.bulk import options, previews, selections
+from workflows.bulk import changes, options, previews, selections
 from workflows.bulk.options import Options
 from workflows.bulk.previews import CARRIER, Asked
 from workflows.engine import dispatch
@@ -74,7 +74,8 @@ def start(order: Order, *, actor: Actor, key: str | None = None, undo_s: float =
     """Freeze the runs and begin after `undo_s` seconds, until when it can be stopped without a trace on any run.
 
     Raises:
-        Invalid: no reason, options out of bounds, too many runs, or the key named another request before.
+        Invalid: no reason, options out of bounds, too many runs, a secret in it, or the key named another request
+            before.
         Conflict: it applies to no run, or to more than were expected.
     """
     _check(order, key)
@@ -121,6 +122,8 @@ def _earlier(order: Order, key: str | None) -> BulkAction | None:
 
 def _create(order: Order, *, actor: Actor, key: str | None, undo_s: float) -> BulkAction:
     asked, now = order.asked, timezone.now()
+    if asked.change is not None:
+        changes.check_patch(asked.change, previews.applying(asked))
     found = previews.counted(asked)
     action = BulkAction.objects.create(
         id=new_bulk_id(),

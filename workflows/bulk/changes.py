@@ -6,16 +6,20 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
+from django.db.models import Q, QuerySet
 from pydantic import TypeAdapter
 
 from workflows import quarantine, runs
 from workflows.actor import Actor
-from workflows.errors import Conflict, WorkflowError
-from workflows.models import Deployment, Quarantine, Run, Taint
+from workflows.engine import bundle
+from workflows.errors import Conflict, Invalid, WorkflowError
+from workflows.models import Deployment, Quarantine, Release, Run, Taint
 from workflows.queries import tainted_steps
 from workflows.replay import forking
 from workflows.replay.forking import Ask, Effects
 from workflows.replay.overriding import Overrides
+from workflows.spec import secret_fields
+from workflows.spec.places import written
 
 Json = Any
 
@@ -46,6 +50,26 @@ _CHANGE: TypeAdapter[Change] = TypeAdapter(Change)
 def from_json(written: Mapping[str, Json]) -> Change:
     """Read what `as_json` wrote."""
     return _CHANGE.validate_python(dict(written))
+
+
+def check_patch(change: Change, meant: QuerySet[Run]) -> None:
+    """The change is written down for all of its runs at once, in clear. Raises: Invalid, where it holds a secret."""
+    patch, number = change.overrides.input, change.overrides.release
+    if patch is None:
+        return
+    wanted = Q(pk__in=meant.order_by().values("release"))
+    if number is not None:
+        wanted |= Q(workflow__in=meant.order_by().values("workflow"), number=number)
+    for release in Release.objects.filter(wanted).values_list("pk", flat=True):
+        definition = bundle.load(release).plan.definition
+        found = secret_fields.texts(patch, definition.secrets)
+        if found:
+            raise Invalid(
+                f"input.{written(next(iter(found)))} is a secret field of workflow {definition.name}. A bulk action is "
+                "stored in clear and cannot hold a secret: leave it out, so that each fork has that of its run, or fork "
+                "the runs one by one.",
+                code="secret_in_bulk",
+            )
 
 
 def fork(run_id: str, change: Change, *, actor: Actor, reason: str) -> Run:

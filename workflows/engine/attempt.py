@@ -142,7 +142,7 @@ def _act(trying: Attempt) -> Outcome:
         return expand(trying, sees)
     kind = LEAVES[step.kind]
     trying.input = kind.prepare(step, bundle, sees)
-    key = caching.key(step, bundle, trying.input, environment=claim.environment, pins=claim.pins)
+    key = _cache_key(trying)
     if key is not None and (found := trying.port.cached(key)) is not None:
         return _from_cache(trying, found)
     faults.point("before_act", detail=claim.step_id)
@@ -150,6 +150,15 @@ def _act(trying: Attempt) -> Outcome:
     if key is not None and step.cache_s is not None and isinstance(outcome, Succeeded):
         return replace(outcome, cache=(key, step.cache_s))
     return outcome
+
+
+def _cache_key(trying: Attempt) -> str | None:
+    claim = trying.claim
+    if claim.sealed:
+        return None  # the masks of one run mean nothing in another
+    return caching.key(
+        trying.node.step, trying.bundle, trying.input, environment=claim.environment, pins=claim.pins
+    )
 
 
 def _from_cache(trying: Attempt, found: Cached) -> Succeeded:

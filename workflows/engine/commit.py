@@ -72,6 +72,7 @@ class Claim:
     tree_path: str  # where the run stands below its root; what it calls is named by it
     repeats: Mapping[str, int] | None
     fork: Mapping[str, Json] | None
+    sealed: bool  # its root was given secrets
 
     @classmethod
     def from_row(cls, row: Mapping[str, Json]) -> Claim:

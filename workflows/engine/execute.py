@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final
 
 import structlog
@@ -20,14 +20,23 @@ from workflows.engine.commit import Claim, Committed
 from workflows.engine.leases import Active, Process, process
 from workflows.engine.live import LivePort
 from workflows.engine.outcomes import LeaseLost, Stopped
+from workflows.engine.sealed import SealedLive, SealedStubbed
 from workflows.engine.stubbed import StubbedPort
 from workflows.engine.views import Known, Stored
 from workflows.payloads import Batch
 from workflows.spec import templates
+from workflows.spec.masks import NOTHING, acting_with
 
 log = structlog.get_logger()
 # A lease is renewed this much longer than an attempt may take; after that a hung thread loses it.
 GRACE_S: Final = 30.0
+# Whether it is a fork, whether its root was given secrets → the port.
+_WAYS_OUT: Final[Mapping[tuple[bool, bool], type[LivePort]]] = {
+    (False, False): LivePort,
+    (True, False): StubbedPort,
+    (False, True): SealedLive,
+    (True, True): SealedStubbed,
+}
 
 
 def work(here: Process = process) -> int:
@@ -80,13 +89,27 @@ def _claim(here: Process) -> Claim | None:
 def _advance(claim: Claim, here: Process, known: Known, *, go_on: Callable[[], bool]) -> Claim | None:
     """Perform one attempt, commit it, and return the claim that came with the commit."""
     faults.point("after_claim", detail=claim.step_id)
+    try:
+        committed = _performed(claim, here, known, go_on=go_on)
+    finally:
+        if claim.sealed:
+            acting_with.set(NOTHING)
+    faults.point("after_commit", detail=claim.step_id)
+    if not committed.applied:
+        log.warning("late_result", run_id=claim.run, step=claim.path, attempt=claim.number)
+        return None
+    follow(claim, committed)
+    return committed.next
+
+
+def _performed(claim: Claim, here: Process, known: Known, *, go_on: Callable[[], bool]) -> Committed:
     with here.running(claim, limit_s=_time_s(claim) + GRACE_S) as active:
         trying = begin(active, known)
         outcome = attempt.perform(trying)
         if active.lost and isinstance(outcome, Stopped):
             raise LeaseLost  # nothing came of it; whatever else came is recorded, as late
         faults.point("after_act", detail=claim.step_id)
-        committed = commit.apply(
+        return commit.apply(
             claim,
             changes.of(trying, outcome, trying.port.spent()),
             worker=here.id,
@@ -94,12 +117,6 @@ def _advance(claim: Claim, here: Process, known: Known, *, go_on: Callable[[], b
             go_on=go_on() and not claim.alone,
             next_lease=uuid.uuid4(),
         )
-    faults.point("after_commit", detail=claim.step_id)
-    if not committed.applied:
-        log.warning("late_result", run_id=claim.run, step=claim.path, attempt=claim.number)
-        return None
-    follow(claim, committed)
-    return committed.next
 
 
 def _time_s(claim: Claim) -> float:
@@ -112,7 +129,7 @@ def begin(active: Active, known: Known) -> Attempt:
     claim = active.claim
     loaded = bundle.load(claim.release)
     node = loaded.plan.nodes[claim.step_id]
-    way_out = LivePort if claim.fork is None else StubbedPort
+    way_out = _WAYS_OUT[claim.fork is not None, claim.sealed]
     port = way_out(claim, active, time_s=attempt.time_s(claim, loaded, node))
     return Attempt(claim, loaded, node, port, Stored(claim.run, known))
 

@@ -26,7 +26,7 @@ from workflows.engine.leases import Active
 from workflows.engine.outcomes import Cancelled, LeaseLost, StepFailure
 from workflows.engine.port import Cached, ChildRun, Found, Kept, Remembered, Search, Spent
 from workflows.identifiers import new_run_id
-from workflows.spec import templates
+from workflows.spec import schema, templates
 from workflows.tools import errors as tool_errors
 from workflows.tools import http, keys, python
 from workflows.tools.config import Tool
@@ -225,6 +225,9 @@ class LivePort:
             if self.cancelled() and error.error_class == "cancelled":
                 raise Cancelled from error
             raise self._failure(error) from error
+
+    def fits(self, declared: schema.Schema, value: Json) -> tuple[tuple[str, str], ...]:
+        return schema.errors(declared, value)
 
     def kept(self, tool: Tool, arguments: Mapping[str, Json]) -> Kept | None:
         """Of an agent's call the same tool with the same arguments counts; of a step, whatever it was called with."""

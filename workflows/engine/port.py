@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 from providers.config import Route
 from providers.messages import Request, Response
 from workflows.remembering import Operation
+from workflows.spec.schema import Schema
 from workflows.tools.config import Tool
 
 if TYPE_CHECKING:
@@ -118,6 +119,13 @@ class Port(Protocol):
 
     def tool(self, tool: Tool, arguments: Mapping[str, Json]) -> Json:
         """Call a tool. Raises: StepFailure."""
+        ...
+
+    def fits(self, declared: Schema, value: Json) -> Sequence[tuple[str, str]]:
+        """Return what is wrong with a value that does not fit a schema as it is: in place of a secret it holds a mask.
+
+        As paths and messages. Raises: StepFailure.
+        """
         ...
 
     def kept(self, tool: Tool, arguments: Mapping[str, Json]) -> Kept | None:

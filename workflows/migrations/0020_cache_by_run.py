@@ -2,8 +2,6 @@
 
 from django.db import migrations, models
 
-from workflows.engine import functions
-
 
 class Migration(migrations.Migration):
     dependencies = [
@@ -15,6 +13,4 @@ class Migration(migrations.Migration):
             model_name="cachedresult",
             index=models.Index(fields=["run_id"], name="cache_by_run"),
         ),
-        # The functions know the tables of all migrations up to here: they change in the last one.
-        migrations.RunPython(functions.install, migrations.RunPython.noop),
     ]

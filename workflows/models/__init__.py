@@ -9,7 +9,7 @@ from workflows.models.journal import Call, JournalEvent, Lineage, Payload
 from workflows.models.memory import Memory, MemoryPin, MemoryVersion
 from workflows.models.quarantines import Quarantine, Taint
 from workflows.models.releases import Deployment, Environment, Release
-from workflows.models.runs import Attempt, Run, StepRun
+from workflows.models.runs import Attempt, Run, SecretInput, StepRun
 from workflows.models.schedules import Fire, Schedule
 from workflows.models.uploads import Upload
 from workflows.models.waits import Approval, Pause, Signal
@@ -46,6 +46,7 @@ __all__ = [
     "Release",
     "Run",
     "Schedule",
+    "SecretInput",
     "Signal",
     "StepRun",
     "Taint",

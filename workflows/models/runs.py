@@ -61,7 +61,10 @@ class Run(models.Model):
         db_constraint=False,
     )
     idempotency_key = models.CharField(max_length=255, null=True)  # noqa: DJ001  null: none was given
-    request_hash = models.BinaryField(null=True)  # of the parsed request body, to tell a repeat from a clash
+    # Of the parsed request body, to tell a repeat from a clash; of one with secrets it is made with the key.
+    request_hash = models.BinaryField(null=True)
+    # Its root was given secrets: what it records holds masks in their place.
+    sealed = models.BooleanField(default=False, db_default=False)
     parent = models.ForeignKey("self", null=True, on_delete=models.PROTECT, related_name="children")
     parent_path = models.TextField(null=True)  # noqa: DJ001  the step run of the parent that waits for this run
     # Where it stands in the tree of its root: the same for each child run that the same step starts, so that the keys
@@ -154,6 +157,22 @@ class Run(models.Model):
 
     def __str__(self) -> str:
         return self.id
+
+
+class SecretInput(models.Model):
+    """A secret of a root run's input, encrypted. Everything else of the run and its child runs holds its mask."""
+
+    run = models.ForeignKey(
+        Run, on_delete=models.CASCADE, related_name="secrets", db_index=False, db_constraint=False
+    )
+    mask = models.TextField()
+    ciphertext = models.BinaryField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["run", "mask"], name="secret_of_run")]
+
+    def __str__(self) -> str:
+        return self.mask
 
 
 class StepRun(models.Model):

@@ -10,7 +10,7 @@ from django.conf import settings
 from django.db.models import F
 from django.db.models.functions import Now
 
-from workflows import audit, database, payloads, runs
+from workflows import audit, database, payloads, runs, sealing
 from workflows.actor import Actor
 from workflows.engine import bundle, changes, commit, dispatch, execute, hints
 from workflows.engine.bundle import Bundle
@@ -40,7 +40,8 @@ def resolve(run_id: str, path: str, *, action: Action, actor: Actor, reason: str
 
     Raises:
         UnknownObject: no such run or step.
-        Conflict: the step neither failed nor is it unknown, or its failure did not stop anything.
+        Conflict: the step neither failed nor is it unknown, its failure did not stop anything, or the run's secrets
+            cannot be read.
         Invalid: the action is none of the four, no reason is given, or the output does not fit the step's schema.
     """
     step = _step(run_id, path)
@@ -48,8 +49,10 @@ def resolve(run_id: str, path: str, *, action: Action, actor: Actor, reason: str
         raise Invalid(f"Action {action!r}: supply, skip, retry or fail is expected.", code="unknown_action")
     if not reason.strip():
         raise Invalid("A reason is needed; it goes to the audit log.", code="reason_missing")
+    veil = sealing.of_run(step.run)
     if action == "supply":
-        _check_output(step, output)
+        _check_output(step, veil.reveal(output))
+    output, reason = veil.scrub(output), veil.scrub(reason)
     if not _moved(step, action, output, actor=actor, reason=reason):
         raise Conflict(f"Step {path} of run {run_id} was resolved a moment ago.", code="step_not_unknown")
     data = {"step": path, "action": action}

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 from django.db import transaction
 
 from retrieval import snapshots
 from retrieval.errors import RetrievalError
-from workflows import audit, database, payloads, runs, states
+from workflows import audit, database, payloads, runs, sealing, states
 from workflows.actor import Actor
 from workflows.engine import again, bundle, dispatch, hints, starting
 from workflows.engine.again import Again
@@ -25,7 +25,9 @@ from workflows.recovery.previewing import Estimate
 from workflows.replay import beginnings, overriding, verify
 from workflows.replay.overriding import Overrides
 from workflows.replay.rows import Row
-from workflows.spec import schema
+from workflows.spec import schema, secret_fields
+from workflows.spec.masks import MASK, Veil
+from workflows.spec.secret_fields import Marked
 
 Json = Any
 Effects = Literal["stub", "live"] | Mapping[str, Literal["live"]]
@@ -45,7 +47,8 @@ def fork(run_id: str, ask: Ask, *, actor: Actor, reason: str = "", audited: bool
 
     Raises:
         UnknownObject: no such run, step, release, prompt, route, tool or snapshot.
-        Conflict: the run has not ended, the step never ran, or its finished part does not fit the release.
+        Conflict: the run has not ended, the step never ran, its finished part does not fit the release, or its
+            secrets are not here.
         Invalid: the overrides do not fit together.
     """
     parent = verify.ended(run_id, to_be="forked")
@@ -57,10 +60,13 @@ def fork(run_id: str, ask: Ask, *, actor: Actor, reason: str = "", audited: bool
             release.save()
         loaded = bundle.load(release.pk)
         _check_effects(loaded, ask.effects)
+        given, veil = _input(parent, loaded, ask.overrides)
+        ask = replace(ask, overrides=replace(ask.overrides, input=veil.scrub(ask.overrides.input)))
         steps = _forked(parent)
         reached = _reached(bundle.load(parent.release_id), loaded, steps, ask.from_step)
         rows = beginnings.rows(loaded.plan, steps, reached)
-        ready = _write(parent, id, loaded, rows, ask, actor=actor)
+        run = _given(parent, id, loaded, ask, given, actor=actor)
+        ready = _write(parent, loaded, rows, run, veil)
         beginnings.carry_memory(parent, id, steps, reached)
         if audited:
             why = clean_text(reason, limit=1000)
@@ -131,14 +137,15 @@ def _reached(old: Bundle, new: Bundle, steps: Sequence[StepRun], from_step: str 
     return reached
 
 
-def _write(parent: Run, id: str, loaded: Bundle, rows: Sequence[Row], ask: Ask, *, actor: Actor) -> list[int]:
+def _write(parent: Run, loaded: Bundle, rows: Sequence[Row], run: starting.Given, veil: Veil) -> list[int]:
     """Create the run and its first step runs; return those that are ready."""
-    batch = Batch()
-    given = _input(parent, loaded, ask.overrides)
+    batch, id = Batch(), run.id
     document = {
-        **starting.document(loaded, _given(parent, id, loaded, ask, given, actor=actor)),
+        **starting.document(loaded, run),
+        **sealing.at_rest(veil),
+        "sealed": parent.sealed or bool(veil.secrets),
         "workflow": parent.workflow,
-        "input": batch.add(given),
+        "input": batch.add(run.input),
         "idempotency_key": None,
         "concurrency_key": None,  # it takes no place from runs that somebody waits for
         "concurrency_limit": None,
@@ -177,21 +184,43 @@ def _given(parent: Run, id: str, loaded: Bundle, ask: Ask, given: Json, *, actor
     )
 
 
-def _input(parent: Run, loaded: Bundle, overrides: Overrides) -> Json:
-    """Return the run's input with the patch. Raises: Invalid."""
-    given = payloads.load_one(parent.input_hash)
-    if overrides.input is None:
-        return given
-    patched = _merged(given, overrides.input)
-    declared = loaded.plan.definition.input_schema
-    problems = schema.errors(declared, patched) if declared is not None else ()
+def _input(parent: Run, loaded: Bundle, overrides: Overrides) -> tuple[Json, Veil]:
+    """Return the run's input with the patch, as it is written down, and its secrets. Raises: Invalid, Conflict."""
+    given, known = payloads.load_one(parent.input_hash), sealing.of_run(parent)
+    patched = given if overrides.input is None else _merged(given, overrides.input)
+    places = loaded.plan.definition.secrets
+    _check_secrets(parent, patched, places, known)
+    sealed, veil = sealing.seal(patched, places, known)
+    declared = loaded.plan.definition.input_schema if overrides.input is not None else None
+    problems = schema.errors(declared, veil.reveal(sealed)) if declared is not None else ()
     if problems:
         raise Invalid(
             "The patched input does not fit the input schema.",
             code="input_invalid",
             errors=tuple((f"input.{path}" if path else "input", message) for path, message in problems),
         )
-    return patched
+    return sealed, veil
+
+
+def _check_secrets(parent: Run, patched: Json, places: tuple[Marked, ...], known: Veil) -> None:
+    """Raises: Invalid, where a secret of the input cannot be one; Conflict, where its value is not here."""
+    if parent.sealed and not known.secrets and _masked(patched, places):
+        raise Conflict(
+            f"The secret input of run {parent.pk} is not stored here, since it was imported. Give its secret fields in "
+            "the input of the fork.",
+            code="secret_missing",
+        )
+    problems = sealing.problems(patched, places, known)
+    if problems:
+        raise Invalid(
+            "The secrets in the patched input cannot be kept.",
+            code="input_invalid",
+            errors=tuple((f"input.{path}" if path else "input", message) for path, message in problems),
+        )
+
+
+def _masked(patched: Json, places: tuple[Marked, ...]) -> bool:
+    return any(MASK.fullmatch(text) for text in secret_fields.texts(patched, places).values())
 
 
 def _merged(value: Json, patch: Json) -> Json:

@@ -20,7 +20,7 @@ FORMAT: Final = "interlock-run"
 VERSION: Final = 1
 RUN_FIELDS: Final = (
     "id", "workflow", "state", "title", "trigger", "created_by", "session", "tags", "priority", "pins", "variables",
-    "error", "parent_id", "parent_path", "tree_path", "fork", "events", "cost_usd", "tokens", "created_at",
+    "error", "parent_id", "parent_path", "tree_path", "fork", "sealed", "events", "cost_usd", "tokens", "created_at",
     "started_at", "ended_at",
 )  # fmt: skip
 _CALL_FIELDS: Final = (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 from providers.config import Route
@@ -14,6 +14,7 @@ from workflows.engine.port import Cached, ChildRun, Found, Kept, Remembered, Sea
 from workflows.remembering import Operation
 from workflows.replay.rebuilt import Seen, Step
 from workflows.replay.record import Answered, Event
+from workflows.spec import schema, secret_fields
 from workflows.tools.config import Tool
 
 Json = Any
@@ -50,6 +51,12 @@ class RecordedPort:
 
     def tool(self, tool: Tool, arguments: Mapping[str, Json]) -> Json:
         return self._output(f"It calls tool {tool.name}")
+
+    def fits(self, declared: schema.Schema, value: Json) -> Sequence[tuple[str, str]]:
+        """What a mask stands for is not in the record; how it was judged is."""
+        if (failure := self._failure()) is not None:
+            self._fail(failure)
+        return secret_fields.problems_apart(declared, value)
 
     def kept(self, tool: Tool, arguments: Mapping[str, Json]) -> Kept | None:
         return self._known()

@@ -136,7 +136,8 @@ def _take_in(packed: Mapping[str, Json], releases: Mapping[int, int]) -> None:
 
 
 def _run(packed: Mapping[str, Json], releases: Mapping[int, int]) -> Run:
-    given = {name: packed["run"][name] for name in RUN_FIELDS}
+    told = {"sealed": False, **packed["run"]}  # an earlier version knew no secrets
+    given = {name: told[name] for name in RUN_FIELDS}
     given |= {name: _moment(given[name]) for name in _MOMENTS}
     fork = given["fork"]
     return Run.objects.create(

@@ -33,7 +33,7 @@ _STATES: Final = {"retrying": "waiting", "expanded": "waiting"}
 _UNHELD: Final[Mapping[str, Any]] = {
     **dict.fromkeys(("parent", "deadline_at", "repeats", "fork")),
     **dict.fromkeys(("step", "attempt", "priority"), 0),
-    **dict.fromkeys(("alone", "poison"), False),
+    **dict.fromkeys(("alone", "poison", "sealed"), False),
     "lane": "",
     "lease": uuid.UUID(int=0),
 }

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from providers import patterns
-from workflows.spec import cron, durations, near, schema, templates
+from workflows.spec import cron, durations, near, schema, secret_fields, templates
 from workflows.spec.kinds import EVENTS, UNSUPPORTED_APIS, UNSUPPORTED_KEYS, unsupported
 from workflows.spec.library import Library
 from workflows.spec.places import Path
@@ -154,6 +154,12 @@ def _schedule(body: Mapping[str, Any], library: Library) -> Iterator[Problem]:
         return  # told where the schema stands
     for path, message in found:
         yield ("input", *path), f"{message} (the input of workflow {body['workflow']})"
+    for path in secret_fields.texts(body.get("input", {}), secret_fields.marked(declared)):
+        yield (
+            ("input", *path),
+            f"is a secret field of workflow {body['workflow']}; a Schedule is stored in clear and cannot hold its "
+            "value: let what holds it start the runs through the API",
+        )
 
 
 def _webhook(body: Mapping[str, Any], _: Library) -> Iterator[Problem]:

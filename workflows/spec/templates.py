@@ -128,6 +128,11 @@ def expressions_in(value: Any) -> tuple[str, ...]:
     return tuple(_strings(value))
 
 
+def parsed(text: str, *, bare: bool) -> nodes.Template:
+    """The syntax of an expression or template that was found right."""
+    return _parsed_expression(text) if bare else Parser(sandbox.ENVIRONMENT, text).parse()
+
+
 def is_template(text: str) -> bool:
     return "{{" in text or "{%" in text or "{#" in text
 
@@ -266,7 +271,7 @@ def _stored(tree: nodes.Template) -> Iterator[str]:
 
 
 def _paths(node: nodes.Node, local: frozenset[str]) -> Iterator[tuple[str | int, ...]]:
-    path = _path(node)
+    path = static_path(node)
     if path is not None:
         if path[0] not in local and path not in (("range",), ("null",)):
             yield path
@@ -275,18 +280,18 @@ def _paths(node: nodes.Node, local: frozenset[str]) -> Iterator[tuple[str | int,
         yield from _paths(child, local)
 
 
-def _path(node: nodes.Node) -> tuple[str | int, ...] | None:
+def static_path(node: nodes.Node) -> tuple[str | int, ...] | None:
     """The static path that a node spells, from a name on; None if it is not one."""
     if isinstance(node, nodes.Name):
         return (node.name,) if node.ctx == "load" else None
     if isinstance(node, nodes.Getattr):
-        base = _path(node.node)
+        base = static_path(node.node)
         return None if base is None else (*base, node.attr)
     if (
         isinstance(node, nodes.Getitem)
         and isinstance(node.arg, nodes.Const)
         and isinstance(node.arg.value, (str, int))
     ):
-        base = _path(node.node)
+        base = static_path(node.node)
         return None if base is None else (*base, node.arg.value)
     return None

@@ -9,8 +9,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from workflows.spec import step_bodies, templates
+from workflows.spec import secret_fields, step_bodies, templates
 from workflows.spec.durations import optional_seconds, seconds
+from workflows.spec.secret_fields import Marked
 from workflows.spec.step_bodies import LeafBody, SetBody, ToolBody
 
 Json = Any
@@ -113,6 +114,7 @@ class WorkflowDef:
     name: str
     steps: tuple[StepDef, ...]
     input_schema: Mapping[str, Json] | None = None
+    secrets: tuple[Marked, ...] = ()  # the places of the input that are kept secret
     session: str | None = None
     concurrency: Concurrency | None = None
     deadline_s: float | None = None
@@ -134,6 +136,7 @@ def parse(body: Mapping[str, Json]) -> WorkflowDef:
         name=body["name"],
         steps=_steps(body["steps"]),
         input_schema=body.get("input"),
+        secrets=secret_fields.marked(body.get("input")),
         session=body.get("session"),
         concurrency=Concurrency(**body["concurrency"]) if "concurrency" in body else None,
         deadline_s=optional_seconds(body.get("deadline")),

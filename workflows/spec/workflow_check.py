@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import Any
 
-from workflows.spec import near, schema, scopes, step_rules, templates
+from workflows.spec import near, schema, scopes, secret_fields, secret_uses, step_rules, templates
 from workflows.spec.document_check import schema_problems, template_texts
-from workflows.spec.kinds import unsupported
 from workflows.spec.library import Library
 from workflows.spec.places import Path
 from workflows.spec.references import references, started_by
@@ -45,6 +45,7 @@ class WorkflowCheck:
     ) -> None:
         self.body = body
         self.library = library
+        self.secrets = tuple(("input", *place) for place in secret_fields.marked(body.get("input")))
         self.count = _count(steps) + _count(last)
         self.scopes: Scopes = scopes.place(steps, last) if self.count <= MAX_STEPS else Scopes()
 
@@ -54,11 +55,12 @@ class WorkflowCheck:
             return
         yield from self.scopes.problems
         yield from schema_problems(self.body.get("input"), ("input",))
-        yield from _secrets(self.body.get("input"), ("input",))
+        yield from secret_fields.problems(self.body.get("input"), ("input",))
         for key in ("session", "concurrency", "output"):
             visible = self.scopes.end if key == "output" else frozenset[str]()
             for path, text in template_texts(self.body.get(key), (key,)):
                 yield from self._text(path, text, Placed(_NOWHERE, visible, frozenset()))
+                yield from self._no_secret(key, path, text)
         for placed in self.scopes.placed:
             if placed.node.sound:
                 yield from self._step(placed)
@@ -92,6 +94,7 @@ class WorkflowCheck:
             yield path, error.message
             return
         yield from self._names(path, names, placed)
+        yield from self._computed(path, text, "text")
 
     def _expression(self, path: Path, text: str, placed: Placed) -> Iterator[Problem]:
         try:
@@ -100,6 +103,18 @@ class WorkflowCheck:
             yield path, error.message
             return
         yield from self._names(path, names, placed)
+        yield from self._computed(path, text, "list" if path[-2:] == ("map", "over") else "truth")
+
+    def _computed(self, path: Path, text: str, use: secret_uses.Use) -> Iterator[Problem]:
+        """What a text that is right by itself does with secrets."""
+        if self.secrets:
+            yield from ((path, told) for told in secret_uses.problems(text, self.secrets, use))
+
+    def _no_secret(self, key: str, path: Path, text: str) -> Iterator[Problem]:
+        """A secret's mask is another one in each run: no two would ever share a session or a place."""
+        with suppress(TemplateError):  # told above
+            if key != "output" and self.secrets and secret_uses.named(text, self.secrets):
+                yield path, f"names a secret field; no secret can be (a part of) the key of a `{key}`"
 
     def _names(self, path: Path, names: Names, placed: Placed) -> Iterator[Problem]:
         for name in sorted(names.paths, key=str):
@@ -199,9 +214,23 @@ class WorkflowCheck:
         for each in variables.keys() - given.keys():
             if not (isinstance(variables[each], dict) and "default" in variables[each]):
                 yield (*node.path, "with"), f"the Prompt {name!r} needs the variable {each!r}"
+        yield from self._secret_variables(placed, prompt, given)
         for names in insert_names(prompt):
             for problem in self._names((*node.path, node.kind), names, placed):
                 yield problem[0], f"{problem[1]} (in an `insert` of the Prompt)"
+
+    def _secret_variables(
+        self, placed: Placed, prompt: Mapping[str, Any], given: Mapping[str, Any]
+    ) -> Iterator[Problem]:
+        """What a prompt does with the variables that are given a secret."""
+        node = placed.node
+        for name, text in given.items() if self.secrets else ():
+            with suppress(TemplateError):  # told where it stands
+                if not (isinstance(text, str) and secret_uses.named(text, self.secrets)):
+                    continue
+                for _, content in template_texts(prompt.get("messages"), ()):
+                    for told in secret_uses.problems(content, [(name,)], "text"):
+                        yield (*node.path, "with", name), f"{told} (in the Prompt {node.body[node.kind]!r})"
 
     def _input_of(self, node: StepNode) -> Iterator[Problem]:
         """What is given to a tool or a child workflow, against its input schema."""
@@ -211,6 +240,12 @@ class WorkflowCheck:
         if not isinstance(declared, dict) or schema.problems_of_schema(declared):
             return
         given = _mapping(node.body.get("with"))
+        for place, text in secret_fields.texts(given, secret_fields.marked(declared)).items():
+            if not templates.is_template(text):
+                yield (
+                    (*node.path, "with", *place),
+                    "is a secret field, and would stand in this document in clear",
+                )
         properties = declared.get("properties", {})
         for each in declared.get("required", ()):
             if each not in given:
@@ -273,18 +308,6 @@ def _not_visible(id: str, named: Placed, placed: Placed) -> str:
         return f"the step {id!r} cannot be named here"
     hint = f"; add it to `needs` of {placed.node.id!r}" if id in placed.siblings else ""
     return f"the step {id!r} is not needed by this one, not even through others{hint}"
-
-
-def _secrets(declared: Any, path: Path) -> Iterator[Problem]:
-    """Fields that ask to be kept secret: accepted, they would be stored and shown in clear."""
-    if isinstance(declared, dict):
-        if declared.get("x-secret"):
-            yield (*path, "x-secret"), unsupported("a secret input field (`x-secret`)")
-        for key, inner in declared.items():
-            yield from _secrets(inner, (*path, key))
-    elif isinstance(declared, list):
-        for index, inner in enumerate(declared):
-            yield from _secrets(inner, (*path, index))
 
 
 def _input_name(declared: Any, name: str | int) -> str | None:

@@ -18,10 +18,10 @@ from workflows.engine.bundle import Bundle
 from workflows.engine.outcomes import Child, Expanded, StepFailure, Succeeded
 from workflows.engine.plan import Node
 from workflows.engine.port import Port
-from workflows.spec import schema, templates
+from workflows.spec import schema, secret_fields, templates
 from workflows.spec.step_bodies import AgentBody
 from workflows.spec.workflow import StepDef
-from workflows.step_kinds import conversation, prompt
+from workflows.step_kinds import conversation, masked, prompt
 from workflows.step_kinds.base import Scope
 from workflows.step_kinds.conversation import Conversation
 from workflows.tools.config import Tool
@@ -193,7 +193,8 @@ def _problem(call: ToolCall, body: AgentBody, bundle: Bundle, speaker: str) -> s
         return f"There is no tool {call.name!r}; there are: {', '.join([*tools, *others]) or 'none'}."
     if call.arguments is None:
         return f"The arguments are no JSON object: {call.raw_arguments[:200]!r}."
-    problems = schema.errors(tools[call.name].input_schema, dict(call.arguments))
+    declared, arguments = tools[call.name].input_schema, dict(call.arguments)
+    problems = schema.errors(declared, arguments) and secret_fields.problems_apart(declared, arguments)
     if problems:
         told = "; ".join(f"{where or 'arguments'}: {message}" for where, message in problems[:5])
         return f"The arguments do not fit the tool's schema: {told}"
@@ -270,11 +271,13 @@ def called(bundle: Bundle, node: Node, recorded: Mapping[str, Json], position: i
     """Return the rendered input of a tool call: `{tool, version, arguments, id}`."""
     wanted = recorded["tool_calls"][position]
     ref = tool_ref(node.step, wanted["name"])
+    fits = not schema.errors(bundle.tools[ref].input_schema, wanted["arguments"])
     return {
         "tool": ref,
         "version": bundle.versions[f"tools/{ref}"],
         "arguments": wanted["arguments"],
         "id": wanted["id"],
+        **({} if fits else {masked.MASKED: True}),
     }
 
 

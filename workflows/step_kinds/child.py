@@ -10,6 +10,7 @@ from workflows.engine.port import ChildRun, Port
 from workflows.spec import schema, templates
 from workflows.spec.step_bodies import ChildBody
 from workflows.spec.workflow import StepDef
+from workflows.step_kinds import masked
 from workflows.step_kinds.base import Acted, LeafKind, Scope
 
 Json = Any
@@ -24,20 +25,32 @@ def prepare(step: StepDef, bundle: Bundle, scope: Scope) -> Json:
     """
     body = _body(step)
     given = templates.render(body.with_, scope)
-    definition = bundle.child(body.workflow, body.release).plan.definition
-    problems = schema.errors(definition.input_schema or {}, given)
-    if problems:
-        told = "; ".join(f"{path}: {message}" for path, message in problems[:5])
-        raise StepFailure(
-            f"The input for workflow {body.workflow} does not fit its input schema: {told}",
-            error_class="input_invalid",
-        )
-    return {"workflow": body.workflow, "release": body.release, "input": given}
+    loaded = bundle.child(body.workflow, body.release)
+    found = masked.check(_schema(loaded), given, _what(body.workflow))
+    check(loaded, given)
+    return {"workflow": body.workflow, "release": body.release, "input": given, **found}
+
+
+def check(loaded: Bundle, given: Json) -> None:
+    """A child run's secret fields take secrets of this run alone. Raises: StepFailure."""
+    definition = loaded.plan.definition
+    if definition.secrets:
+        masked.check_secrets(given, definition.secrets, definition.name)
+
+
+def _schema(loaded: Bundle) -> schema.Schema:
+    return loaded.plan.definition.input_schema or {}
+
+
+def _what(workflow: str) -> str:
+    return f"The input for workflow {workflow} does"
 
 
 def act(step: StepDef, bundle: Bundle, prepared: Json, port: Port) -> Parked:
     """Start the child in the commit that parks this step: there is exactly one, whatever crashes."""
     loaded = bundle.child(prepared["workflow"], prepared["release"])
+    if masked.MASKED in prepared:
+        masked.check_revealed(_schema(loaded), prepared["input"], _what(prepared["workflow"]), port)
     child = port.child(loaded, prepared["input"])
     return Parked(
         reason="child",

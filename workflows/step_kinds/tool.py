@@ -11,7 +11,7 @@ from workflows.engine.port import Port
 from workflows.spec import schema, templates
 from workflows.spec.step_bodies import ToolBody
 from workflows.spec.workflow import StepDef
-from workflows.step_kinds import child
+from workflows.step_kinds import child, masked
 from workflows.step_kinds.base import Acted, LeafKind, Scope
 from workflows.tools.config import Tool
 
@@ -26,18 +26,17 @@ def prepare(step: StepDef, bundle: Bundle, scope: Scope) -> Json:
     """
     body = _body(step)
     arguments = templates.render(body.with_, scope)
-    problems = schema.errors(bundle.tools[body.tool].input_schema, arguments)
-    if problems:
-        told = "; ".join(f"{path}: {message}" for path, message in problems[:5])
-        raise StepFailure(
-            f"The arguments for tool {body.tool} do not fit its input schema: {told}",
-            error_class="input_invalid",
-        )
+    found = masked.check(bundle.tools[body.tool].input_schema, arguments, _what(body.tool))
     return {
         "tool": body.tool,
         "version": bundle.versions[f"tools/{body.tool}"],
         "arguments": arguments,
+        **found,
     }
+
+
+def _what(reference: str) -> str:
+    return f"The arguments for tool {reference} do"
 
 
 def act(step: StepDef, bundle: Bundle, prepared: Json, port: Port) -> Acted | Parked:
@@ -49,7 +48,10 @@ def call(bundle: Bundle, prepared: Json, port: Port) -> Acted | Parked:
     tool = bundle.tools[prepared["tool"]]
     if (kept := port.kept(tool, prepared["arguments"])) is not None:
         return Acted(output=kept.output, lineage=uses(prepared), data=kept.told())
+    if masked.MASKED in prepared:
+        masked.check_revealed(tool.input_schema, prepared["arguments"], _what(prepared["tool"]), port)
     if tool.workflow is not None:
+        child.check(bundle.child(tool.workflow), prepared["arguments"])
         run = port.child(bundle.child(tool.workflow), prepared["arguments"])
         return Parked(
             reason="child",
@@ -59,17 +61,19 @@ def call(bundle: Bundle, prepared: Json, port: Port) -> Acted | Parked:
             wake_s=tool.timeout_s,
             data={"run": run["id"]},
         )
-    output = _fitting(tool, port.tool(tool, prepared["arguments"]))
+    output = _fitting(tool, port.tool(tool, prepared["arguments"]), port)
     return Acted(output=output, lineage=uses(prepared))
 
 
-def _fitting(tool: Tool, output: Json) -> Json:
+def _fitting(tool: Tool, output: Json, port: Port) -> Json:
     """Hold what a tool gave against its output schema.
 
     Raises:
         StepFailure: `output_invalid`; `effect_happened` where the call may not be repeated.
     """
-    problems = schema.errors(tool.output_schema, output) if tool.output_schema is not None else ()
+    if tool.output_schema is None or not schema.errors(tool.output_schema, output):
+        return output
+    problems = port.fits(tool.output_schema, output)
     if not problems:
         return output
     told = "; ".join(f"{path or 'output'}: {message}" for path, message in problems[:5])
@@ -91,7 +95,7 @@ def take_in(bundle: Bundle, prepared: Json, port: Port) -> Acted | Parked:
     taken = child.taken_in(port.child_state(), prepared, timeout_s=timeout_s)
     if isinstance(taken, Parked):
         return taken
-    output = _fitting(bundle.tools[prepared["tool"]], taken.output)
+    output = _fitting(bundle.tools[prepared["tool"]], taken.output, port)
     return replace(taken, output=output, lineage=[*taken.lineage, *uses(prepared)])
 
 

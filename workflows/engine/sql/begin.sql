@@ -12,7 +12,7 @@ RETURNS jsonb LANGUAGE sql STABLE AS $$
         'run_input', encode(r.input_hash, 'hex'), 'pins', r.pins, 'variables', r.variables,
         'session', r.session, 'run_error', r.error, 'priority', s.priority, 'run_started_at', r.started_at,
         'deadline_at', r.deadline_at, 'tree_path', coalesce(r.tree_path, r.id), 'repeats', r.repeats,
-        'fork', r.fork
+        'fork', r.fork, 'sealed', r.sealed
     );
 $$;
 

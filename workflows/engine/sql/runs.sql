@@ -1,5 +1,6 @@
--- A new run and its first step runs. Returns {created: bool, created_at, deadline_at, ready: [step]}; an idempotency key that
--- exists already gives the run that it named and creates nothing.
+-- A new run, its secrets (of a root that was given some: {mask: ciphertext}) and its first step runs. Returns
+-- {created: bool, created_at, deadline_at, ready: [step]}; an idempotency key that exists already gives the run that it
+-- named and creates nothing.
 CREATE OR REPLACE FUNCTION interlock_start(
     c jsonb, p_hashes bytea[], p_sizes integer[], p_compressed boolean[], p_bodies bytea[])
 RETURNS jsonb LANGUAGE plpgsql AS $$
@@ -20,19 +21,23 @@ BEGIN
         (id, workflow, environment_id, release_id, state, stopping, title, trigger, created_by, session, tags,
          priority, pins, variables, input_hash, idempotency_key, request_hash, parent_id, parent_path, events,
          created_at, deadline_at, closing, concurrency_key, concurrency_limit, admitted, tree_path, forked_from_id,
-         fork)
+         fork, sealed)
     VALUES (c ->> 'id', c ->> 'workflow', c ->> 'environment', (c ->> 'release')::bigint, 'queued', '',
             c ->> 'title', c ->> 'trigger', c ->> 'created_by', c ->> 'session',
             ARRAY(SELECT jsonb_array_elements_text(c -> 'tags')), (c ->> 'priority')::smallint, c -> 'pins',
             c -> 'variables', decode(c ->> 'input', 'hex'), c ->> 'idempotency_key',
             decode(c ->> 'request', 'hex'), c ->> 'parent', c ->> 'parent_path', 1, v_now, v_deadline,
             coalesce(c ->> 'closing', ''), v_key, (c ->> 'concurrency_limit')::integer, v_admitted, c ->> 'tree_path',
-            c #>> '{fork,of}', nullif(c -> 'fork', 'null'))
+            c #>> '{fork,of}', nullif(c -> 'fork', 'null'), coalesce((c ->> 'sealed')::boolean, false))
     ON CONFLICT (workflow, environment_id, idempotency_key) DO NOTHING;
     IF NOT FOUND THEN
         RETURN jsonb_build_object('created', false);
     END IF;
     PERFORM interlock_keep(p_hashes, p_sizes, p_compressed, p_bodies);
+    IF c ? 'secrets' THEN
+        INSERT INTO workflows_secretinput (run_id, mask, ciphertext)
+        SELECT c ->> 'id', x.key, convert_to(x.value, 'UTF8') FROM jsonb_each_text(c -> 'secrets') x;
+    END IF;
     INSERT INTO workflows_journalevent (run_id, type, at, n, data)
     VALUES (c ->> 'id', 'run.created', clock_timestamp(), 1,
             jsonb_strip_nulls(jsonb_build_object('input', c -> 'input', 'release', c -> 'release', 'pins', c -> 'pins',
