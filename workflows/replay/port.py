@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from providers.config import Route
 from providers.errors import ERROR_CLASSES, ProviderError
@@ -18,6 +18,8 @@ from workflows.spec import schema, secret_fields
 from workflows.tools.config import Tool
 
 Json = Any
+# The run's secrets could not be read, so nothing was asked.
+_UNREADABLE: Final = frozenset({"secret_unreadable", "secret_missing"})
 
 
 class NotRecorded(Exception):
@@ -40,6 +42,8 @@ class RecordedPort:
         for last in self.calls:
             if last.answer is not None:
                 return Response.from_json(self.seen.value(last.answer))
+        if last is None and (failure := self._failure()) is not None and failure["class"] in _UNREADABLE:
+            self._fail(failure)
         error = last.error if last is not None else self._before_sending()
         if error is None:
             raise NotRecorded(f"It asks the models of route {route.name} once more than it did.")

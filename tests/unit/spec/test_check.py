@@ -509,20 +509,3 @@ def test_thousands_of_wrong_names_are_told_soon() -> None:
     assert len(errors) == 1_001
     assert any("these are the first 1,000 errors" in error.message for error in errors)
     assert time.thread_time() - started < 4
-
-
-def test_a_secret_input_field_is_refused_while_it_would_be_stored_in_clear() -> None:
-    text = """
-kind: Workflow
-name: secretive
-input: {type: object, properties: {card: {type: string, x-secret: true}}}
-steps: [{id: a, set: {v: 1}}]
-"""
-    loaded = documents.load([SourceText("f.yaml", text, "yaml")])
-    errors = check(loaded.documents, catalog=Catalog({}))
-    assert [(error.path, error.message) for error in errors] == [
-        (
-            "input.properties.card.x-secret",
-            "a secret input field (`x-secret`) is not supported by this version",
-        )
-    ]
