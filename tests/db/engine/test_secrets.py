@@ -16,8 +16,11 @@ from django.db import connection
 from pytest_django import Settings
 
 from console.logging import configuration
+from retrieval.models import Retrieval
 from tests import stored
+from tests.db.engine.test_forks import OTHERS
 from tests.db.replay.test_transfer import elsewhere
+from tests.db.retrieval import fixtures
 from tests.engine import OPERATOR, apply, check_journal, deploy, drain, output, run, start, states
 from tests.witness import Behaviour, Witness
 from workflows import approvals, payloads, recovery, runs, sealing
@@ -158,8 +161,8 @@ def test_tools_and_models_get_the_secret_and_nothing_that_is_stored_holds_it(
     assert output(done)["agent"] == f"Is {given['card']} mine?", "the scripted model echoes what it got"
     request = payloads.load_one(done.calls.earliest("id").request_hash)
     assert request["body"]["messages"][0]["content"] == f"Is {given['card']} mine?"
-    # The model was told sixteen digits, not a mask: the words that it counted say so.
     nothing_stored()
+    assert stored.holding("[secret:card:"), "what is stored can be looked through"
     assert {bytes(each.ciphertext)[:5] for each in SecretInput.objects.all()} == {b"gAAAA"}
     assert SecretInput.objects.filter(run=done).count() == SecretInput.objects.count() == 4
 
@@ -327,6 +330,34 @@ output: "{{ [steps.w.output.payload, steps.s.output] }}"
     drain()
     mask = payloads.load_one(begun.input_hash)["card"]
     assert output(begun)[0] == {"card": mask}
+    assert not stored.holding(CARD)
+
+
+SEARCHES = """
+name: searches
+input: {type: object, properties: {card: {type: string, x-secret: true}}}
+steps:
+  - {id: s, retrieve: handbook, query: "card {{ input.card }}", filter: {owner: "{{ input.card }}"}}
+  - {id: p, tool: dumps, with: {obj: ["{{ input.card }}", "x"]}}
+output: "{{ [steps.s.output.chunks, steps.p.output] }}"
+"""
+
+
+def test_searches_embed_it_and_functions_get_it(settings: Settings) -> None:
+    settings.TOOL_PYTHON = ["json:dumps"]
+    embeds = OTHERS.replace("models: [", f"models: [{{name: e, embeds: {fixtures.DIMS}}}, ")
+    name = deploy(
+        SEARCHES,
+        tools="{name: dumps, input: {type: object}, python: 'json:dumps', effect: read}",
+        others=embeds + "---\n{kind: Corpus, name: handbook, embedding: fake/e}\n",
+    )
+    fixtures.publish("handbook", {"a.md": "There are no cards."})
+    found = run(name, card=CARD)
+    mask = payloads.load_one(found.input_hash)["card"]
+    assert output(found) == [[], json.dumps([mask, "x"])]
+    (row,) = Retrieval.objects.filter(run=found.pk)
+    assert (row.query, row.params["filter"]) == (f"card {mask}", {"owner": mask})
+    assert payloads.load_one(found.calls.get().request_hash)["body"]["input"] == [f"card {mask}"]
     assert not stored.holding(CARD)
 
 
