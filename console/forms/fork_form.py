@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from workflows.replay.forking import Ask
 from workflows.replay.overriding import Overrides
+from workflows.spec import secret_fields
+from workflows.spec.secret_fields import Marked
 
 Json = Any
+SEALED_INPUT: Final = "secret.input"  # the name of the field of the input where that may hold secrets
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,10 +26,10 @@ class ForkForm:
 
 
 def read(sent: Mapping[str, str]) -> ForkForm:
-    """Read what was sent. Fields: from_step, release, memory, input, prompt:NAME, text:NAME, model:ROUTE,
-    snapshot:CORPUS, effect:TOOL, reason."""
+    """Read what was sent. Fields: from_step, release, memory, input (or `secret.input`), prompt:NAME, text:NAME,
+    model:ROUTE, snapshot:CORPUS, effect:TOOL, reason."""
     problems: dict[str, str] = {}
-    patch = _json(sent, "input", problems)
+    patch = _json(sent, SEALED_INPUT if SEALED_INPUT in sent else "input", problems)
     prompts: dict[str, int | Mapping[str, Json]] = {
         **_numbers(sent, "prompt:", problems),
         **_texts(sent, problems),
@@ -42,6 +45,21 @@ def read(sent: Mapping[str, str]) -> ForkForm:
     live = {name: "live" for name, choice in _named(sent, "effect:").items() if choice == "live"}
     ask = Ask(from_step=sent.get("from_step") or None, overrides=overrides, effects=live or "stub")  # type: ignore[arg-type]
     return ForkForm(typed=sent, ask=None if problems else ask, problems=problems)
+
+
+def patch_again(typed: Mapping[str, str], places: tuple[Marked, ...]) -> str:
+    """Return what the field of the input shows of what was typed: all but secrets."""
+    text = typed.get(SEALED_INPUT) or typed.get("input", "")
+    if not places:
+        return text
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return ""  # nobody knows what is secret in it
+    if not secret_fields.texts(value, places):
+        return text
+    blank = secret_fields.changed(value, places, lambda path, secret: "")
+    return json.dumps(blank, indent=2, ensure_ascii=False)
 
 
 def _named(sent: Mapping[str, str], prefix: str) -> dict[str, str]:

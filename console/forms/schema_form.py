@@ -10,6 +10,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
+from workflows.spec import secret_fields
+from workflows.spec.secret_fields import Marked
+
 Json = Any
 WHOLE: Final = "__input__"  # the name of the one field of a schema that is no plain object
 PREFIX: Final = "input."  # of the names in a form, apart from the form's own fields
@@ -30,11 +33,12 @@ class Field:
     checked: bool = False
     whole_number: bool = False
     errors: tuple[str, ...] = ()
+    places: tuple[Marked, ...] = ()  # of the secrets in its value
 
     @property
     def key(self) -> str:
-        """The name in the form."""
-        return f"{PREFIX}{self.name}"
+        """The name in the form, apart from the form's own fields. What begins with `secret.` is kept nowhere."""
+        return f"secret.{self.name}" if self.places else f"{PREFIX}{self.name}"
 
 
 @dataclass(frozen=True)
@@ -49,7 +53,18 @@ def fields(schema: Mapping[str, Json]) -> tuple[Field, ...]:
     """Return what a schema asks for: a field for each property of an object, else one for all."""
     properties = schema.get("properties")
     if schema.get("type", "object") != "object" or not isinstance(properties, dict) or not properties:
-        return (Field(name=WHOLE, label="Input", control="json", required=True, hint="JSON", value="{}"),)
+        places = secret_fields.marked(schema)
+        return (
+            Field(
+                name=WHOLE,
+                label="Input",
+                control="json",
+                required=True,
+                hint="JSON",
+                value="{}",
+                places=places,
+            ),
+        )
     required = schema.get("required", [])
     # What is needed stands first, in the order that the schema names it.
     names = [name for name in required if name in properties]
@@ -68,12 +83,13 @@ def _field(name: str, part: Mapping[str, Json], *, required: bool) -> Field:
         hint=_hint(part, control),
         choices=tuple((json.dumps(choice), str(choice)) for choice in part.get("enum", [])),
         whole_number=part.get("type") == "integer",
+        places=((),) if control == "secret" else secret_fields.marked(part),
     )
     return filled(made, part["default"]) if "default" in part else made
 
 
 def _control(part: Mapping[str, Json]) -> str:
-    if part.get("x-secret"):
+    if part.get(secret_fields.MARK) is True:
         return "secret"
     if part.get("enum"):
         return "choice"
@@ -98,6 +114,8 @@ def _hint(part: Mapping[str, Json], control: str) -> str:
     parts += [text.format(part[key]) for key, text in limits.items() if key in part]
     if control == "json":
         parts.append(f"JSON{': a list' if part.get('type') == 'array' else ''}")
+    if control == "secret":
+        parts.append("stored encrypted; a mask is shown in its place")
     told = " · ".join(parts)
     return told[:1].upper() + told[1:]
 
@@ -119,12 +137,16 @@ def prefilled(blank: Iterable[Field], value: Json) -> tuple[Field, ...]:
     made = []
     for each in blank:
         if each.name == WHOLE:
-            made.append(filled(each, value))
+            made.append(filled(each, _without_secrets(each, value)))
         elif each.name in known and each.control != "secret":
-            made.append(filled(each, known[each.name]))
+            made.append(filled(each, _without_secrets(each, known[each.name])))
         else:
             made.append(each)
     return tuple(made)
+
+
+def _without_secrets(asked: Field, value: Json) -> Json:
+    return secret_fields.changed(value, asked.places, lambda path, text: "")
 
 
 def read(asked: Iterable[Field], posted: Mapping[str, str]) -> Typed:
@@ -179,16 +201,32 @@ def _number(asked: Field, text: str) -> int | float:
 def again(
     asked: Iterable[Field], posted: Mapping[str, str], errors: Mapping[str, list[str]]
 ) -> tuple[Field, ...]:
-    """Return the fields as they were sent, with what is wrong at each: nothing typed is lost."""
+    """Return the fields as they were sent, with what is wrong at each: nothing typed is lost but secrets."""
     return tuple(
         replace(
             each,
-            value=posted.get(each.key, ""),
+            value=_typed_again(each, posted.get(each.key, "")),
             checked=bool(posted.get(each.key)),
-            errors=tuple(errors.get(each.name, ())),
+            errors=tuple(errors.get(each.name, ())) or _asked_again(each, posted.get(each.key, "")),
         )
         for each in asked
     )
+
+
+def _asked_again(asked: Field, text: str) -> tuple[str, ...]:
+    """Return what is said where a typed secret was not sent back."""
+    return ("Enter it again: no page shows a secret.",) if text and _typed_again(asked, text) != text else ()
+
+
+def _typed_again(asked: Field, text: str) -> str:
+    """Return what a field shows of what was typed; of JSON that cannot be read nobody knows what is secret in it."""
+    if not asked.places:
+        return text
+    try:
+        value = _value(asked, text)
+    except ValueError:
+        return ""
+    return "" if asked.control == "secret" else filled(asked, _without_secrets(asked, value)).value
 
 
 def carried(before: Iterable[Field], after: Iterable[Field], posted: Mapping[str, str]) -> tuple[Field, ...]:
@@ -203,8 +241,11 @@ def carried(before: Iterable[Field], after: Iterable[Field], posted: Mapping[str
 def _carried(before: Field | None, after: Field, posted: Mapping[str, str]) -> Field:
     if before is None and after.key not in posted:
         return after
+    text = posted.get(after.key, "")
+    if after.places or (before and before.places):  # no page shows a secret, not even one that is none elsewhere
+        return replace(after, value=_typed_again(after, text), errors=_asked_again(after, text))
     moved = _retyped(before, after, posted) if before and before.control != after.control else None
-    moved = moved or replace(after, value=posted.get(after.key, ""), checked=bool(posted.get(after.key)))
+    moved = moved or replace(after, value=text, checked=bool(text))
     known = {value for value, _ in after.choices}
     if after.control == "choice" and moved.value and moved.value not in known:
         return replace(moved, value="", errors=(f"{moved.value} cannot be chosen here.",))
@@ -220,11 +261,12 @@ def _retyped(before: Field, after: Field, posted: Mapping[str, str]) -> Field | 
 
 def unasked(after: Iterable[Field], posted: Mapping[str, str]) -> tuple[Field, ...]:
     """Return what was typed and the schema does not ask for, to be kept until it does."""
-    asked = {each.key for each in after}
-    names = [key.removeprefix(PREFIX) for key in posted if key.startswith(PREFIX) and key not in asked]
+    asked = {each.name for each in after}
+    names = [key.removeprefix(PREFIX) for key in posted if key.startswith(PREFIX)]
     kept = (
         Field(name=name, label=_label(name), control="line", required=False, value=posted[PREFIX + name])
         for name in names
+        if name not in asked
     )
     return tuple(each for each in kept if each.value.strip())
 

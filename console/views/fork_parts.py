@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from console.drawing import json_text
+from console.forms import fork_form
 from workflows.engine import bundle
 from workflows.engine.bundle import Bundle
 from workflows.models import Run
@@ -19,9 +20,12 @@ def of(run: Run, typed: Mapping[str, str]) -> dict[str, Any]:
     try:
         loaded = bundle.load(run.release_id)
     except LookupError:
-        return {"damaged": True}
+        return {"damaged": True, "patch_name": "input"}
     routes = {ref.split("@")[0]: route for ref, route in sorted(loaded.routes.items())}
+    secrets = loaded.plan.definition.secrets
     return {
+        "patch": fork_form.patch_again(typed, secrets),
+        "patch_name": fork_form.SEALED_INPUT if secrets else "input",
         "releases": workflow_page.releases(run.workflow)[:_RELEASES],
         "prompts": _prompts(loaded, typed),
         "routes": [

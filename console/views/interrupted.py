@@ -1,7 +1,7 @@
 """Forms that met a session that was over: what was typed is carried through signing in, and back.
 
 The fields travel in the sign-in page itself, encrypted: nothing is stored, and whoever reads that page reads
-nothing. They are given back to the same name only. Passwords are never carried; files cannot be.
+nothing. They are given back to the same name only. Passwords and secrets are never carried; files cannot be.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def read(request: HttpRequest) -> Carried:
     fields = tuple(
         (name, str(value))
         for name, values in request.POST.lists()
-        if name not in _NOT_CARRIED and "password" not in name
+        if name not in _NOT_CARRIED and "password" not in name and not name.startswith("secret.")
         for value in values
     )
     path = request.get_full_path()

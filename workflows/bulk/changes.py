@@ -66,8 +66,8 @@ def check_patch(change: Change, meant: QuerySet[Run]) -> None:
         if found:
             raise Invalid(
                 f"input.{written(next(iter(found)))} is a secret field of workflow {definition.name}. A bulk action is "
-                "stored in clear and cannot hold a secret: leave it out, so that each fork has that of its run, or fork "
-                "the runs one by one.",
+                "stored in clear and cannot hold a secret: leave it out, so that each fork has that of its run, or "
+                "fork the runs one by one.",
                 code="secret_in_bulk",
             )
 

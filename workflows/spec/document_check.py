@@ -21,10 +21,18 @@ def problems(kind: str, body: Mapping[str, Any], library: Library) -> Iterator[P
     yield from _CHECKS[kind](body, library)
 
 
-def schema_problems(value: Any, path: Path) -> Iterator[Problem]:
-    """Problems of a JSON Schema inside a document; none if there is no schema."""
-    if value is not None:
-        yield from (((*path, *inner), message) for inner, message in schema.problems_of_schema(value))
+def schema_problems(value: Any, path: Path, *, keeps_secrets: bool = False) -> Iterator[Problem]:
+    """Problems of a JSON Schema inside a document; none if there is no schema.
+
+    `keeps_secrets`: it is that of a workflow's input, the one place where `x-secret` has an effect.
+    """
+    if value is None:
+        return
+    yield from (((*path, *inner), message) for inner, message in schema.problems_of_schema(value))
+    if keeps_secrets:
+        yield from secret_fields.problems(value, path)
+    else:
+        yield from secret_fields.misplaced(value, path)
 
 
 def template_texts(value: Any, path: Path) -> Iterator[tuple[Path, str]]:

@@ -39,6 +39,16 @@ def problems(declared: Json, path: Path) -> Iterator[Problem]:
             yield from (((*path, *found, *key), told) for key, told in _wrong(part, is_plain=found in plain))
 
 
+def misplaced(declared: Json, path: Path) -> Iterator[Problem]:
+    """The marks of a schema that is not that of a workflow's input: accepted, they would promise what nobody keeps."""
+    for found, part in _everywhere(declared, ()):
+        if part[MARK] is not False:
+            yield (
+                (*path, *found, MARK),
+                "only fields of a Workflow's `input` are kept secret; here it has no effect",
+            )
+
+
 def _wrong(part: Mapping[str, Json], *, is_plain: bool) -> Iterator[Problem]:
     if not is_plain:
         yield (

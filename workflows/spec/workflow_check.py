@@ -54,8 +54,7 @@ class WorkflowCheck:
             yield ("steps",), f"has {self.count:,} steps; at most {MAX_STEPS:,} are allowed"
             return
         yield from self.scopes.problems
-        yield from schema_problems(self.body.get("input"), ("input",))
-        yield from secret_fields.problems(self.body.get("input"), ("input",))
+        yield from schema_problems(self.body.get("input"), ("input",), keeps_secrets=True)
         for key in ("session", "concurrency", "output"):
             visible = self.scopes.end if key == "output" else frozenset[str]()
             for path, text in template_texts(self.body.get(key), (key,)):

@@ -167,3 +167,14 @@ def test_no_document_holds_a_secret_in_clear() -> None:
     parent = json.loads(_workflow({"type": "object"}, {"id": "a", "workflow": "w", "with": {"card": "4111"}}))
     (found,) = told(workflow, json.dumps({**parent, "name": "parent"}))
     assert (found.path, "in clear" in found.message) == ("steps[0].with.card", True)
+
+
+def test_a_mark_where_it_has_no_effect_is_refused() -> None:
+    form = {"id": "a", "approval": {"title": "?", "fields": _object(pin=SECRET)}}
+    (found,) = told(_workflow({"type": "object"}, form))
+    assert (found.path, "has no effect" in found.message) == (
+        "steps[0].approval.fields.properties.pin.x-secret",
+        True,
+    )
+    tool = {"kind": "Tool", "name": "t", "input": _object(pin=SECRET), "python": "a:b"}
+    assert [each.path for each in told(json.dumps(tool))] == ["input.properties.pin.x-secret"]
