@@ -157,6 +157,19 @@ def test_what_was_typed_goes_into_the_fields_of_another_schema() -> None:
     ] == ["Key"]
 
 
+def test_a_secret_goes_into_no_other_form_whichever_of_them_says_that_it_is_one() -> None:
+    secret = schema_form.fields({"properties": {"pin": {"type": "string", "x-secret": True}}})
+    plain = schema_form.fields({"properties": {"pin": {"type": "string"}}})
+    for before, after, posted in (
+        (secret, plain, {"secret.pin": "97531"}),
+        (plain, secret, {"input.pin": "97531"}),
+        (secret, secret, {"secret.pin": "97531"}),
+    ):
+        (shown,) = schema_form.carried(before, after, posted)
+        assert shown.value == ""
+        assert not schema_form.unasked(after, posted)
+
+
 @given(st.dictionaries(st.sampled_from([each.key for each in FIELDS]), st.text()))
 def test_any_text_at_all_stays_as_it_is_in_the_same_fields(posted: dict[str, str]) -> None:
     for each in schema_form.carried(FIELDS, FIELDS, posted):
