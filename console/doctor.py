@@ -14,18 +14,22 @@ from django.conf import settings
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 from django.db.models.functions import Now
+from django.utils import timezone
 from kombu import Connection
 from kombu.exceptions import KombuError
 
 from console.installation import local_models_installed
 from providers import credentials
 from providers.errors import ProviderError
-from workflows.models import ClockLease, DefinitionVersion, Worker
+from workflows.models import ClockLease, DefinitionVersion, Prune, Worker
+from workflows.retention import pruning
+from workflows.retention.report import Report
 
 _EXTENSIONS = ("vector", "pg_trgm", "unaccent")
 _OLDEST_POSTGRES = 160000
 _SEEN_WITHIN = timedelta(seconds=60)
 _DISK_WANTED = 2 * 2**30
+_PRUNE_LATE = timedelta(days=1)
 
 
 @dataclass(frozen=True)
@@ -164,6 +168,23 @@ def check_commands() -> Iterator[Finding]:
             yield Finding(tool, f"{command[0]} is there")
 
 
+def check_retention() -> Iterator[Finding]:
+    """Say what is kept for how long, and what the last prune did; one that has not come to its end is at fault."""
+    terms = pruning.terms()
+    if not terms:
+        yield Finding("retention", "everything is kept", "set INTERLOCK_RETENTION, if that is not wanted")
+        return
+    for name, each in terms.items():
+        yield Finding(f"retention {name}", str(each))
+    last, now = Prune.objects.order_by("-began_at", "-pk").first(), timezone.now()
+    if last is None or (last.ended_at is None and now - last.began_at > _PRUNE_LATE):
+        says = "none yet" if last is None else f"began at {last.began_at:%Y-%m-%d %H:%M} UTC, has not ended"
+        yield Finding("last prune", says, "a worker prunes once a day; `manage.py prune` does it now")
+    else:
+        told = ", ".join(f"{count:,} {name}" for name, count in Report.of(last).told()) or "nothing was due"
+        yield Finding("last prune", f"{last.began_at:%Y-%m-%d %H:%M} UTC by {last.by}: {told}")
+
+
 def _newest(kind: str) -> Iterator[DefinitionVersion]:
     versions = DefinitionVersion.objects.filter(definition__kind=kind).order_by(
         "definition__name", "-version"
@@ -193,4 +214,5 @@ _WITH_TABLES: tuple[Callable[[], Iterator[Finding]], ...] = (
     check_clock,
     check_credentials,
     check_commands,
+    check_retention,
 )

@@ -73,6 +73,26 @@ def _is_command(words: object) -> bool:
     return is_list and bool(words[0])  # type: ignore[index]
 
 
+def _retention(name: str) -> dict[str, dict[str, float]]:
+    """A JSON object: environments, or `*` for all others, each with days by what is kept so long."""
+    try:
+        found = json.loads(_text(name, "{}"))
+    except ValueError:
+        found = None
+    if not isinstance(found, dict) or not all(map(_is_terms, found.values())):
+        raise ImproperlyConfigured(
+            f'{name}: a JSON object such as {{"production": {{"runs": 90, "failed": 180, "payloads": 30}}, '
+            '"*": {"runs": 30}} is expected, days of 1 or more.'
+        )
+    return found
+
+
+def _is_terms(terms: object) -> bool:
+    if not isinstance(terms, dict) or not terms or terms.keys() - {"runs", "failed", "payloads"}:
+        return False
+    return all(isinstance(days, int | float) and not isinstance(days, bool) and 1 <= days <= 36500 for days in terms.values())
+
+
 def _choice(name: str, default: str, allowed: list[str]) -> str:
     value = _text(name, default)
     if value not in allowed:
@@ -340,5 +360,7 @@ LOCAL_LLM_URL = _text("INTERLOCK_LOCAL_LLM_URL") or _runtime.get("local_llm_url"
 DEMO_DESK_URL = _text("INTERLOCK_DEMO_DESK_URL") or _runtime.get("demo_desk_url", "")
 if DEMO_DESK_URL:
     TOOL_ALLOW = [*TOOL_ALLOW, urlsplit(DEMO_DESK_URL).netloc]
+# For how many days ended runs are kept, by environment; `*` stands for the others. Empty: for ever.
+RETENTION = _retention("INTERLOCK_RETENTION")
 # Fault points of the engine (`after_claim:kill`), for the chaos tests only.
 FAULTS = _words("INTERLOCK_FAULTS")

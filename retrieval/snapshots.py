@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import QuerySet
 
 from retrieval import corpora, drafts, roots, statements
@@ -76,6 +76,19 @@ def get(corpus: str, number: int) -> Snapshot:
     if found.state != Snapshot.State.PUBLISHED:
         raise not_published(corpus, number, found.state)
     return found
+
+
+def hold(corpus: str, number: int) -> int:
+    """Return the number of a published snapshot that nobody can collect until the transaction ends.
+
+    Raises: RetrievalError as `get`.
+    """
+    row = corpora.get(corpus)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT 1 FROM retrieval_snapshot WHERE corpus_id = %s AND number = %s FOR SHARE", [row.pk, number]
+        )
+    return get(corpus, number).number
 
 
 def unknown(corpus: str, number: int, head: int | None) -> RetrievalError:

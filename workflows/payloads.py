@@ -146,6 +146,23 @@ def store(batch: Batch) -> None:
     database.call("interlock_keep", *batch.columns())
 
 
+def touch(hashes: Iterable[bytes | memoryview]) -> None:
+    """Say that stored values are of use again: whoever writes hashes into a table without the values has to.
+
+    In the order of the hashes, as `interlock_keep` goes, so that two of them do not wait for each other.
+    """
+    database.fetch_all(
+        """
+        WITH used AS (
+            SELECT hash FROM workflows_payload
+             WHERE hash = ANY($1) AND touched_at < clock_timestamp() - interval '12 hours' ORDER BY hash FOR UPDATE)
+        UPDATE workflows_payload AS payload SET touched_at = clock_timestamp() FROM used
+         WHERE payload.hash = used.hash RETURNING 1
+        """,
+        [sorted({bytes(key) for key in hashes})],
+    )
+
+
 def load(hashes: Iterable[str | bytes | memoryview]) -> Mapping[str, Json]:
     """Return the values of many hashes, by hex.
 

@@ -211,7 +211,8 @@ def clean_pins(heads: dict[str, int]) -> dict[str, int]:
 
 
 def _last_clean(corpus: str, quarantined: frozenset[str]) -> int | None:
-    for number in snapshots.published(corpus).values_list("number", flat=True)[:100]:
+    found = snapshots.published(corpus).filter(state="published")  # and not collected
+    for number in found.values_list("number", flat=True)[:100]:
         if f"{corpus}@{number}" not in quarantined:
             return int(number)
     return None

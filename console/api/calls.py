@@ -68,16 +68,19 @@ class Calls(Endpoint):
     def get(self, request: Request, run_id: str) -> Response:
         """List calls with full request and response, oldest first."""
         asked = asking.query(request, asking.Paged)
-        found = Call.objects.filter(run_id=runs.get(run_id).id).select_related("step_run")
+        run = runs.get(run_id)
+        found = Call.objects.filter(run_id=run.id).select_related("step_run")
         page = pages.by_number(found, cursor=asked.cursor, limit=asked.limit, rising=True)
         fit = pages.fitting([(call.request_hash, call.response_hash) for call in page.rows])
         shown = page.rows[:fit]
         further = page.next if fit == len(page.rows) else pages.encode(shown[-1].pk)
-        return Response({"results": _of_calls(shown), "next": further})
+        return Response({"results": _of_calls(shown, kept=run.archived_at is None), "next": further})
 
 
-def _of_calls(calls: Sequence[Call]) -> list[CallShape]:
-    values = payloads.load([key for call in calls for key in (call.request_hash, call.response_hash) if key])
+def _of_calls(calls: Sequence[Call], *, kept: bool) -> list[CallShape]:
+    """Write calls; those of an archived run (`kept=False`) have no values."""
+    keys = [key for call in calls for key in (call.request_hash, call.response_hash) if key]
+    values = payloads.load(keys if kept else [])
     return [_shape(call, values) for call in calls]
 
 
@@ -89,8 +92,8 @@ def _shape(call: Call, values: Mapping[str, Any]) -> CallShape:
         provider=call.provider,
         model_requested=call.model_requested,
         model_returned=call.model_returned or None,
-        request=values[bytes(call.request_hash).hex()],
-        response=values[bytes(call.response_hash).hex()] if call.response_hash else None,
+        request=values.get(bytes(call.request_hash).hex()),
+        response=values.get(bytes(call.response_hash).hex()) if call.response_hash else None,
         finish_reason=call.finish_reason or None,
         usage=call.usage,
         cost_usd=shapes.money(call.cost_usd),

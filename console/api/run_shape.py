@@ -33,7 +33,8 @@ class Links(TypedDict):
 class RunShape(TypedDict):
     """One run. Its input and output are as JSON came; totals grow while it goes on.
 
-    `tainted_by`: the quarantines that hold of what it used.
+    `tainted_by`: the quarantines that hold of what it used. `archived_at`: since then its input and output, and all
+    other values, are deleted, and null here.
     """
 
     id: str
@@ -55,6 +56,7 @@ class RunShape(TypedDict):
     created_at: str
     started_at: str | None
     ended_at: str | None
+    archived_at: str | None
     parent: str | None
     forked_from: str | None
     tainted_by: list[int]
@@ -70,7 +72,8 @@ class RunPage(TypedDict):
 
 def of_runs(runs: Sequence[Run]) -> list[RunShape]:
     """Write runs; their releases are expected to be there already (`select_related`)."""
-    values = payloads.load([key for run in runs for key in (run.input_hash, run.output_hash) if key])
+    kept = [run for run in runs if run.archived_at is None]
+    values = payloads.load([key for run in kept for key in (run.input_hash, run.output_hash) if key])
     going = _totals([run.id for run in runs if run.started_at is not None and run.ended_at is None])
     taints = quarantine.tainted([run.id for run in runs if run.started_at is not None])
     return [_shape(run, values, going.get(run.id), taints.get(run.id, ())) for run in runs]
@@ -114,6 +117,7 @@ def _shape(
         created_at=asking.moment(run.created_at) or "",
         started_at=asking.moment(run.started_at),
         ended_at=asking.moment(run.ended_at),
+        archived_at=asking.moment(run.archived_at),
         parent=run.parent_id,
         forked_from=run.forked_from_id,
         tainted_by=[taint.quarantine_id for taint in taints],
@@ -122,7 +126,7 @@ def _shape(
 
 
 def _value(values: Mapping[str, Any], key: bytes | memoryview | None) -> Any:
-    return values[bytes(key).hex()] if key is not None else None
+    return values.get(bytes(key).hex()) if key is not None else None
 
 
 def _totals(run_ids: Sequence[str]) -> dict[str, tuple[Decimal | None, dict[str, int]]]:

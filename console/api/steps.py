@@ -83,16 +83,19 @@ class Steps(Endpoint):
     def get(self, request: Request, run_id: str) -> Response:
         """List step runs with their attempts, oldest first."""
         asked = asking.query(request, asking.Paged)
-        found = StepRun.objects.filter(run_id=runs.get(run_id).id)
+        run = runs.get(run_id)
+        found = StepRun.objects.filter(run_id=run.id)
         page = pages.by_number(found, cursor=asked.cursor, limit=asked.limit, rising=True)
         fit = pages.fitting([(step.input_hash, step.output_hash) for step in page.rows])
         shown = page.rows[:fit]
         further = page.next if fit == len(page.rows) else pages.encode(shown[-1].pk)
-        return Response({"results": _of_steps(shown), "next": further})
+        return Response({"results": _of_steps(shown, kept=run.archived_at is None), "next": further})
 
 
-def _of_steps(steps: Sequence[StepRun]) -> list[StepShape]:
-    values = payloads.load([key for step in steps for key in (step.input_hash, step.output_hash) if key])
+def _of_steps(steps: Sequence[StepRun], *, kept: bool) -> list[StepShape]:
+    """Write steps; those of an archived run (`kept=False`) have no values."""
+    keys = [key for step in steps for key in (step.input_hash, step.output_hash) if key]
+    values = payloads.load(keys if kept else [])
     attempts: dict[int, list[Attempt]] = defaultdict(list)
     ids = [step.pk for step in steps]
     for attempt in Attempt.objects.filter(step_run_id__in=ids).order_by("step_run_id", "number"):
@@ -122,8 +125,8 @@ def _shape(
         kind=step.kind,
         state=step.state,  # type: ignore[typeddict-item]  # a constraint of the table
         epoch=step.epoch,
-        input=values[bytes(step.input_hash).hex()] if step.input_hash else None,
-        output=values[bytes(step.output_hash).hex()] if step.output_hash else None,
+        input=values.get(bytes(step.input_hash).hex()) if step.input_hash else None,
+        output=values.get(bytes(step.output_hash).hex()) if step.output_hash else None,
         error=shapes.step_error(step.error),
         started_at=asking.moment(step.started_at),
         ended_at=asking.moment(step.ended_at),

@@ -95,6 +95,7 @@ def _head(
         "want": want,
         "tabs": _tabs(run, steps, want),
         "snapshots": run.pins,
+        "archived": runs.archived(run) if run.archived_at else "",
         "taints": quarantine.tainted([run.id]).get(run.id, ()),
     }
 

@@ -105,7 +105,7 @@ def primary_action(run: Run, steps: Sequence[StepView]) -> Action:
         return Action("Resume…", "play", "run-resume", "runs.pause")
     if any(step.kind == "approval" and step.state == "waiting" for step in steps):
         return Action("Decide…", "user-check", "run-approval", "runs.view", plain=True)
-    if run.state in {"failed", "cancelled"}:
+    if run.state in {"failed", "cancelled"} and run.archived_at is None:
         failed = [step for step in steps if step.state == "failed" and step.kind not in CONTAINERS]
         label = f"Retry {failed[0].step_id}" if len(failed) == 1 else "Retry"
         return Action(label, "rotate-cw", "run-retry", "runs.retry")

@@ -18,6 +18,7 @@ from workflows import database, firing, quarantine, schedules
 from workflows.engine import dispatch, execute, hints
 from workflows.engine.leases import Process
 from workflows.failures import grouping
+from workflows.retention import pruning
 from workflows.webhooks import delivering
 
 log = structlog.get_logger()
@@ -48,6 +49,7 @@ class Clock(threading.Thread):
             (0.5, delivering.tend),
             (3600.0, schedules.forget_old),
             (3600.0, delivering.forget_old),
+            (600.0, pruning.tend),
         ]
         self.due = [0.0] * len(self.duties)
 

@@ -9,6 +9,7 @@ from workflows.models.journal import Call, JournalEvent, Lineage, Payload
 from workflows.models.memory import Memory, MemoryPin, MemoryVersion
 from workflows.models.quarantines import Quarantine, Taint
 from workflows.models.releases import Deployment, Environment, Release
+from workflows.models.retention import DeletedRun, Prune
 from workflows.models.runs import Attempt, Run, SecretInput, StepRun
 from workflows.models.schedules import Fire, Schedule
 from workflows.models.uploads import Upload
@@ -27,6 +28,7 @@ __all__ = [
     "ClockLease",
     "Definition",
     "DefinitionVersion",
+    "DeletedRun",
     "Delivery",
     "DeliveryAttempt",
     "Deployment",
@@ -42,6 +44,7 @@ __all__ = [
     "MemoryVersion",
     "Pause",
     "Payload",
+    "Prune",
     "Quarantine",
     "Release",
     "Run",

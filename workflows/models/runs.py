@@ -81,6 +81,8 @@ class Run(models.Model):
     created_at = models.DateTimeField(db_default=Now())
     started_at = models.DateTimeField(null=True)
     ended_at = models.DateTimeField(null=True)
+    # Since then its values may be deleted: it is shown, but not replayed, forked or retried any more.
+    archived_at = models.DateTimeField(null=True)
     deadline_at = models.DateTimeField(null=True)
     # Totals, written once at the end; while the run goes on they are summed from its step runs.
     cost_usd = models.DecimalField(max_digits=20, decimal_places=10, null=True)
@@ -104,6 +106,12 @@ class Run(models.Model):
                 fields=["deadline_at"],
                 name="run_deadline",
                 condition=Q(deadline_at__isnull=False, ended_at__isnull=True),
+            ),
+            # What retention looks for: runs that nobody started but a person or a program, by when they ended.
+            models.Index(
+                fields=["environment", "ended_at", "id"],
+                name="run_retained",
+                condition=Q(parent__isnull=True, ended_at__isnull=False),
             ),
             models.Index(fields=["tree_path"], name="run_tree_path", condition=Q(tree_path__isnull=False)),
             models.Index(fields=["created_at"], name="run_open", condition=Q(ended_at__isnull=True)),

@@ -317,7 +317,7 @@ def _small_values(hashes: Mapping[str, bytes | memoryview | None]) -> dict[str, 
     """Return payloads, where they are small enough to be read for a list."""
     keys = {name: bytes(key) for name, key in hashes.items() if key is not None}
     small = Payload.objects.filter(hash__in=keys.values(), size__lte=_SUMMARY_BYTES)
-    values = payloads.load([bytes(key) for key in small.values_list("hash", flat=True)])
+    values = payloads.kept(bytes(key) for key in small.values_list("hash", flat=True))
     return {name: values[key.hex()] for name, key in keys.items() if key.hex() in values}
 
 

@@ -68,13 +68,14 @@ def lead_on(
     runs.get(run_id)
     why = clean_text(reason, limit=1000)
     with transaction.atomic():
-        run = Run.objects.select_for_update().get(pk=run_id)
+        run = Run.objects.select_for_update().filter(pk=run_id).first() or runs.get(run_id)
         if run.state not in RETRIED:
             raise Conflict(
                 f"Run {run_id} is {run.state}; only failed or cancelled runs can be retried. "
                 "One that succeeded can be forked.",
                 code="run_not_failed",
             )
+        runs.check_kept(run)
         ready = _continue(run, ask, actor=actor, reason=why, held=held)
         if audited:
             audit.record(actor, "run.retry", "run", run_id, reason=why, data=ask.as_json())

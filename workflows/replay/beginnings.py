@@ -83,6 +83,9 @@ def _of(step: StepRun) -> Row:
 
 def write(run: str, lane: str, found: Sequence[Row], *, priority: int) -> dict[str, StepRun]:
     """Write the rows; return them by path. Those of a level are written at once, below the one before."""
+    payloads.touch(
+        bytes.fromhex(key) for row in found for key in (row.input, row.output, row.frame) if key is not None
+    )
     made: dict[str, StepRun] = {}
     for depth in sorted({row.path.count("/") for row in found}):
         level = [row for row in found if row.path.count("/") == depth]

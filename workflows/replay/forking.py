@@ -55,6 +55,7 @@ def fork(run_id: str, ask: Ask, *, actor: Actor, reason: str = "", audited: bool
     id = new_run_id()
     base = _base(parent, ask.overrides.release)
     with transaction.atomic():
+        runs.hold(parent.pk)
         release = overriding.release(base, ask.overrides, owner=f"fork/{id}")
         if release.pk is None:
             release.save()
@@ -250,7 +251,7 @@ def _pins(parent: Run, loaded: Bundle, overrides: Overrides) -> dict[str, int]:
                 f"The run searches no corpus {clean_text(corpus, limit=80)}.", code="not_in_release"
             )
         try:
-            pins[corpus] = snapshots.get(corpus, number).number
+            pins[corpus] = snapshots.hold(corpus, number)
         except RetrievalError as error:
             raise Invalid(error.message, code=error.code) from None
     return pins

@@ -13,6 +13,7 @@ from workflows import payloads, pieces, saved
 from workflows.engine import bundle
 from workflows.models import Call, JournalEvent, Lineage, Release, Run
 from workflows.replay import redaction, verify
+from workflows.runs import check_kept
 from workflows.spec import references
 
 Json = Any
@@ -40,6 +41,7 @@ def pack(run_id: str, *, redact: Sequence[str] = ()) -> dict[str, Json]:
         Invalid: a path does not lead to a text, or to one that is too short to be told from other text.
     """
     run = verify.ended(run_id, to_be="exported")
+    check_kept(run)
     runs = list(_with_children(run))
     secrets = redaction.texts(payloads.load_one(run.input_hash), redact)
     packed = [_run(each) for each in runs]

@@ -58,20 +58,26 @@ def ended(run_id: str, *, to_be: str = "replayed") -> Run:
 
 
 def _of_run(run: Run) -> Replay:
+    if run.archived_at is not None:
+        return _incomplete(run, runs.archived(run))
     below = [_of_run(child) for child in run.children.order_by("created_at", "pk")]
     try:
         return of_record(records.of_run(run), below)
     except records.NotKept as problem:
-        return Replay(
-            run=run.pk,
-            verdict="incomplete",
-            divergences=(),
-            missing=(str(problem),),
-            checked=0,
-            events=0,
-            engine=1,
-            children=tuple(below),
-        )
+        return _incomplete(run, str(problem), below)
+
+
+def _incomplete(run: Run, missing: str, below: Sequence[Replay] = ()) -> Replay:
+    return Replay(
+        run=run.pk,
+        verdict="incomplete",
+        divergences=(),
+        missing=(missing,),
+        checked=0,
+        events=0,
+        engine=1,
+        children=tuple(below),
+    )
 
 
 def of_record(record: Record, children: Sequence[Replay] = ()) -> Replay:
