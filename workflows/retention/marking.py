@@ -82,8 +82,9 @@ def marks(before: datetime, *, without: Without = Without()) -> Marks:
     """Return the beginnings of all hashes that may be in use of payloads that were touched before a moment."""
     of_nobody = batches.rows(_WITHOUT_RUN, deleted=list(without.deleted), memory=list(without.memory))
     parts = [_of_bytes(of_nobody[0][0])]
+    gone = without.runs
     for ids in _runs(before + LAZY):
-        kept = [each for each in ids if each not in without.runs]
+        kept = [each for each in ids if each not in gone]
         if kept:
             parts += _of_runs(kept)
     return np.unique(np.concatenate(parts))
