@@ -90,7 +90,10 @@ def _retention(name: str) -> dict[str, dict[str, float]]:
 def _is_terms(terms: object) -> bool:
     if not isinstance(terms, dict) or not terms or terms.keys() - {"runs", "failed", "payloads"}:
         return False
-    return all(isinstance(days, int | float) and not isinstance(days, bool) and 1 <= days <= 36500 for days in terms.values())
+    return all(
+        isinstance(days, int | float) and not isinstance(days, bool) and 1 <= days <= 36500
+        for days in terms.values()
+    )
 
 
 def _choice(name: str, default: str, allowed: list[str]) -> str:

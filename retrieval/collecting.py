@@ -51,12 +51,14 @@ SELECT number FROM retrieval_snapshot WHERE corpus_id = %(corpus)s AND state IN 
 """
 _BARE: Final = """
 SELECT chunk_id FROM (
-    SELECT chunk_id FROM {chunks} WHERE corpus_id = %(corpus)s AND chunk_id > %(after)s ORDER BY chunk_id LIMIT %(limit)s
+    SELECT chunk_id FROM {chunks} WHERE corpus_id = %(corpus)s AND chunk_id > %(after)s
+    ORDER BY chunk_id LIMIT %(limit)s
 ) AS chunk WHERE NOT EXISTS (SELECT FROM {spans} AS span WHERE span.chunk_id = chunk.chunk_id)
 """
 _LAST: Final = """
 SELECT max(chunk_id) FROM (
-    SELECT chunk_id FROM {chunks} WHERE corpus_id = %(corpus)s AND chunk_id > %(after)s ORDER BY chunk_id LIMIT %(limit)s
+    SELECT chunk_id FROM {chunks} WHERE corpus_id = %(corpus)s AND chunk_id > %(after)s
+    ORDER BY chunk_id LIMIT %(limit)s
 ) AS chunk
 """
 _DROP_CHUNKS: Final = "DELETE FROM {chunks} WHERE corpus_id = %(corpus)s AND chunk_id = ANY(%(ids)s)"

@@ -86,7 +86,8 @@ def hold(corpus: str, number: int) -> int:
     row = corpora.get(corpus)
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT 1 FROM retrieval_snapshot WHERE corpus_id = %s AND number = %s FOR SHARE", [row.pk, number]
+            "SELECT 1 FROM retrieval_snapshot WHERE corpus_id = %s AND number = %s FOR SHARE",
+            [row.pk, number],
         )
     return get(corpus, number).number
 

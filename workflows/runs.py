@@ -17,13 +17,13 @@ import psycopg
 from django.db import transaction
 
 from retrieval import snapshots
-from workflows import admission, audit, database, payloads, quarantine, sealing, targets
+from workflows import admission, audit, database, payloads, quarantine, retained, sealing, targets
 from workflows.actor import Actor
 from workflows.engine import bundle, dispatch, execute, hints, starting
 from workflows.engine.plan import Plan
 from workflows.errors import Conflict, Invalid, UnknownObject
 from workflows.identifiers import new_run_id
-from workflows.models import DeletedRun, Environment, Run
+from workflows.models import Environment, Run
 from workflows.models.runs import PRIORITIES
 from workflows.payloads import Batch, clean_text
 from workflows.spec import schema, templates
@@ -236,19 +236,10 @@ def get(run_id: str) -> Run:
     """Return a run. Raises: UnknownObject."""
     run = Run.objects.select_related("release").filter(pk=run_id).first() if "\x00" not in run_id else None
     if run is None:
-        raise UnknownObject(gone(run_id) or f"There is no run {clean_text(run_id, limit=40)}.", code="unknown_run")
+        raise UnknownObject(
+            retained.gone(run_id) or f"There is no run {clean_text(run_id, limit=40)}.", code="unknown_run"
+        )
     return run
-
-
-def gone(run_id: str) -> str | None:
-    """Say that retention deleted a run, and when; None: it did not, or that was more than a year ago."""
-    found = DeletedRun.objects.filter(pk=run_id).first() if "\x00" not in run_id else None
-    if found is None:
-        return None
-    return (
-        f"Run {found.pk} was deleted on {found.deleted_at:%Y-%m-%d} by the retention of environment "
-        f"{found.environment}; it had ended on {found.ended_at:%Y-%m-%d}."
-    )
 
 
 def hold(run_id: str) -> Run:
@@ -260,26 +251,8 @@ def hold(run_id: str) -> Run:
     """
     database.fetch_all("SELECT 1 FROM workflows_run WHERE id = $1 FOR KEY SHARE", [run_id])
     run = get(run_id)
-    check_kept(run)
+    retained.check_kept(run)
     return run
-
-
-def check_kept(run: Run) -> None:
-    """Refuse what needs a run's values where retention may have deleted them. Raises: Conflict."""
-    if run.archived_at is not None:
-        raise Conflict(
-            f"{archived(run)} It can be looked at, but not done again: start a new run.", code="run_archived"
-        )
-
-
-def archived(run: Run) -> str:
-    """Say in a sentence that the values of an archived run are deleted, and since when."""
-    assert run.archived_at is not None
-    days = max(1, (run.archived_at - (run.ended_at or run.created_at)).days)
-    return (
-        f"The payloads of run {run.pk} were deleted on {run.archived_at:%Y-%m-%d} by retention, "
-        f"{days} day{'' if days == 1 else 's'} after it ended."
-    )
 
 
 def wait(run_id: str, *, timeout_s: float) -> Run:

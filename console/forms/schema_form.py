@@ -242,7 +242,9 @@ def _carried(before: Field | None, after: Field, posted: Mapping[str, str]) -> F
     if before is None and after.key not in posted:
         return after
     text = posted.get(after.key, "")
-    if after.places or (before and before.places):  # no page shows a secret, not even one that is none elsewhere
+    if after.places or (
+        before and before.places
+    ):  # no page shows a secret, not even one that is none elsewhere
         return replace(after, value=_typed_again(after, text), errors=_asked_again(after, text))
     moved = _retyped(before, after, posted) if before and before.control != after.control else None
     moved = moved or replace(after, value=text, checked=bool(text))

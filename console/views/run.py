@@ -16,7 +16,7 @@ from console.forms.run_view import Asked
 from console.views import pause_notice, run_graph, run_summary, run_tabs, run_timeline, step
 from console.views.run_find import find
 from console.views.run_title import title_of
-from workflows import quarantine, runs, states
+from workflows import quarantine, retained, runs, states
 from workflows.models import Call, Run
 from workflows.queries import run_list, run_page
 from workflows.queries.run_matching import RunFilter
@@ -95,7 +95,7 @@ def _head(
         "want": want,
         "tabs": _tabs(run, steps, want),
         "snapshots": run.pins,
-        "archived": runs.archived(run) if run.archived_at else "",
+        "archived": retained.archived(run) if run.archived_at else "",
         "taints": quarantine.tainted([run.id]).get(run.id, ()),
     }
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.http import Http404
 
 from console import formats
-from workflows import runs
+from workflows import retained
 from workflows.models import Run
 
 
@@ -13,5 +13,5 @@ def find(run_id: str) -> Run:
     """Return a run with its release. Raises: Http404."""
     run = Run.objects.select_related("release").filter(id=run_id.replace("\0", "")).first()
     if run is None:
-        raise Http404(runs.gone(run_id) or f"There is no run {formats.printable(run_id)}.")
+        raise Http404(retained.gone(run_id) or f"There is no run {formats.printable(run_id)}.")
     return run

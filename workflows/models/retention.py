@@ -1,4 +1,4 @@
-"""What retention has done: which runs are gone, and what each prune removed. Written by `workflows/retention/` alone."""
+"""What retention has done: which runs are gone, and what each prune removed. Only `workflows/retention/` writes it."""
 
 from __future__ import annotations
 

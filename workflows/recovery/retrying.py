@@ -10,7 +10,7 @@ from django.db import transaction
 from django.db.models import F
 from django.db.models.functions import Now
 
-from workflows import audit, database, runs
+from workflows import audit, database, retained, runs
 from workflows.actor import Actor
 from workflows.engine import bundle, dispatch, execute, hints
 from workflows.engine.again import Fresh, Reopened
@@ -75,7 +75,7 @@ def lead_on(
                 "One that succeeded can be forked.",
                 code="run_not_failed",
             )
-        runs.check_kept(run)
+        retained.check_kept(run)
         ready = _continue(run, ask, actor=actor, reason=why, held=held)
         if audited:
             audit.record(actor, "run.retry", "run", run_id, reason=why, data=ask.as_json())

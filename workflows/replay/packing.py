@@ -13,7 +13,7 @@ from workflows import payloads, pieces, saved
 from workflows.engine import bundle
 from workflows.models import Call, JournalEvent, Lineage, Release, Run
 from workflows.replay import redaction, verify
-from workflows.runs import check_kept
+from workflows.retained import check_kept
 from workflows.spec import references
 
 Json = Any

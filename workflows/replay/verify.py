@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from workflows import payloads, runs, states
+from workflows import payloads, retained, runs, states
 from workflows.errors import Conflict
 from workflows.models import Run
 from workflows.replay import record as records
@@ -59,7 +59,7 @@ def ended(run_id: str, *, to_be: str = "replayed") -> Run:
 
 def _of_run(run: Run) -> Replay:
     if run.archived_at is not None:
-        return _incomplete(run, runs.archived(run))
+        return _incomplete(run, retained.archived(run))
     below = [_of_run(child) for child in run.children.order_by("created_at", "pk")]
     try:
         return of_record(records.of_run(run), below)

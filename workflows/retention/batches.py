@@ -16,7 +16,9 @@ Result = TypeVar("Result")
 ROWS: Final = 1000  # at most, of one statement
 # Nobody waits for a prune, and a prune waits for nobody: what is locked is left for the next time.
 LOCK_TIMEOUT: Final = "2s"
-_KEY: Final = 0x7072756E65  # of the lock that two prunes share; for a transaction, so that poolers do not matter
+_KEY: Final = (
+    0x7072756E65  # of the lock that two prunes share; for a transaction, so that poolers do not matter
+)
 _TRIES: Final = 5
 _BUSY: Final = (
     psycopg.errors.LockNotAvailable,

@@ -105,7 +105,9 @@ def _runs(before: datetime) -> Iterable[list[str]]:
 
 
 def _of_runs(ids: list[str]) -> list[Marks]:
-    inner = [key for compressed, body in batches.rows(_NAMING, ids=ids) for key in _inner(compressed, bytes(body))]
+    inner = [
+        key for compressed, body in batches.rows(_NAMING, ids=ids) for key in _inner(compressed, bytes(body))
+    ]
     return [_of_bytes(batches.rows(_NAMED, ids=ids)[0][0]), _of_bytes(b"".join(inner))]
 
 

@@ -33,7 +33,9 @@ class Terms:
 
     def shortest(self) -> float | None:
         """Return after how many days the first of it goes; None: never."""
-        return min((days for days in (self.runs, self.failed, self.payloads) if days is not None), default=None)
+        return min(
+            (days for days in (self.runs, self.failed, self.payloads) if days is not None), default=None
+        )
 
     def __str__(self) -> str:
         parts = [f"runs {_days(self.runs)}"]

@@ -153,8 +153,12 @@ def _due(found: dict[str, Terms], *, now: datetime) -> tuple[list[Tree], list[Tr
     deleted: list[Tree] = []
     archived: list[Tree] = []
     for name, each in found.items():
-        deleted += [tree for part in selecting.trees(selecting.to_delete(name, each, now=now)) for tree in part]
-        archived += [tree for part in selecting.trees(selecting.to_archive(name, each, now=now)) for tree in part]
+        deleted += [
+            tree for part in selecting.trees(selecting.to_delete(name, each, now=now)) for tree in part
+        ]
+        archived += [
+            tree for part in selecting.trees(selecting.to_archive(name, each, now=now)) for tree in part
+        ]
     return deleted, archived
 
 

@@ -28,6 +28,7 @@ OF_RUNS: Final = {
     "sightings": "workflows_errorsighting",
     "memory_pins": "workflows_memorypin",
     "cached_results": "workflows_cachedresult",
+    "secrets": "workflows_secretinput",
     "steps": "workflows_steprun",
 }
 # A fork remembers in scopes of its own, which nobody else reads.
@@ -65,6 +66,7 @@ SELECT id FROM workflows_deletedrun WHERE emptied_at IS NULL ORDER BY id LIMIT %
 _EMPTIED: Final = """
 UPDATE workflows_deletedrun SET emptied_at = clock_timestamp() WHERE id = ANY(%(ids)s) AND emptied_at IS NULL
 """
+_FORGET_SECRETS: Final = "DELETE FROM workflows_secretinput WHERE run_id = ANY(%(ids)s)"
 # An action on many runs goes with the last of the runs that it was on, and that it made.
 _BULK: Final = """
 SELECT id FROM workflows_bulkaction AS bulk WHERE state IN ('finished', 'stopped')
@@ -93,8 +95,14 @@ def packed(chosen: Sequence[Tree]) -> Iterator[list[Tree]]:
 
 
 def archive(chosen: Sequence[Tree]) -> int:
-    """Mark the runs of trees whose values are to be deleted; return how many runs that are."""
-    return _with_held(chosen, lambda trees: batches.changed(_ARCHIVE, {"ids": _ids(trees)}))
+    """Mark the runs of trees whose values are to be deleted, secrets at once; return how many runs that are."""
+    return _with_held(chosen, _archive)
+
+
+def _archive(trees: Sequence[Tree]) -> int:
+    ids = {"ids": _ids(trees)}
+    batches.changed(_FORGET_SECRETS, ids)
+    return batches.changed(_ARCHIVE, ids)
 
 
 def delete(chosen: Sequence[Tree]) -> int:

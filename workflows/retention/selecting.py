@@ -21,7 +21,7 @@ OR EXISTS (SELECT FROM workflows_taint AS taint JOIN workflows_quarantine AS hel
 OR EXISTS (SELECT FROM workflows_run AS fork WHERE fork.forked_from_id = run.id AND fork.ended_at IS NULL)
 OR EXISTS (SELECT FROM workflows_bulkaction AS bulk JOIN workflows_bulkitem AS item ON item.bulk_id = bulk.id
            WHERE bulk.state NOT IN ('finished', 'stopped') AND item.run_id = run.id AND item.outcome = 'pending')
-"""
+"""  # noqa: S608  our own text
 _DUE: Final = f"""
 WITH RECURSIVE root AS (
     SELECT id, ended_at FROM workflows_run

@@ -18,7 +18,9 @@ class Command(TerminalCommand):
     help = "Delete runs, their values and snapshots that are past the time of INTERLOCK_RETENTION."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--dry-run", action="store_true", help="say what would be deleted; delete nothing")
+        parser.add_argument(
+            "--dry-run", action="store_true", help="say what would be deleted; delete nothing"
+        )
         parser.add_argument("--gently", action="store_true", help="rest between batches, as the clock does")
         parser.add_argument("--json", action="store_true", help="the counts as one JSON object")
 
@@ -33,7 +35,9 @@ class Command(TerminalCommand):
         else:
             pause = pruning.Gently() if gently else pruning.no_pause
             report = pruning.prune(actor=actor(), now=now, pause=pause)
-        self.tell(json.dumps(dict(report.counts) | {"bytes": report.bytes}) if options["json"] else _told(report))
+        self.tell(
+            json.dumps(dict(report.counts) | {"bytes": report.bytes}) if options["json"] else _told(report)
+        )
 
 
 def _told(report: Report) -> str:

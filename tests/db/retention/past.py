@@ -19,7 +19,9 @@ _MOMENTS: Final = {
 def age(days: float) -> None:
     """Make everything that there is older by so many days."""
     with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute("SET LOCAL session_replication_role = replica")  # past the guard of published snapshots
+        cursor.execute(
+            "SET LOCAL session_replication_role = replica"
+        )  # past the guard of published snapshots
         for table, columns in _MOMENTS.items():
             changes = ", ".join(f"{column} = {column} - %s * interval '1 day'" for column in columns)
             cursor.execute(f"UPDATE {table} SET {changes}", [days] * len(columns))  # noqa: S608

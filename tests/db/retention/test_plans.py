@@ -24,12 +24,12 @@ LONGEST_S = 2.0
 
 
 @pytest.fixture
-def _history(transactional_db: None, settings: Any) -> None:
+def history(transactional_db: None, settings: Any) -> None:
     settings.RETENTION = {"*": {"runs": 80, "failed": 85, "payloads": 70}}
     console_data.fill(Size(runs=RUNS, days=90, steps=3), settle=False)
 
 
-def test_a_prune_reads_no_large_table_whole_and_holds_nothing_for_long(_history: None) -> None:
+def test_a_prune_reads_no_large_table_whole_and_holds_nothing_for_long(history: None) -> None:
     with CaptureQueriesContext(connection) as surveyed:
         told = pruning.survey(now=timezone.now())
     with CaptureQueriesContext(connection) as pruned:
@@ -39,7 +39,10 @@ def test_a_prune_reads_no_large_table_whole_and_holds_nothing_for_long(_history:
     assert (done.counts, done.bytes) == (told.counts, told.bytes)
     statements = [query for each in (surveyed, pruned) for query in each.captured_queries]
     assert max(float(query["time"]) for query in statements) < LONGEST_S
-    shapes = {re.sub(r"'[^']*'|\b\d+\b|ARRAY\[[^]]*\]", "?", query["sql"])[:400]: query["sql"] for query in statements}
+    shapes = {
+        re.sub(r"'[^']*'|\b\d+\b|ARRAY\[[^]]*\]", "?", query["sql"])[:400]: query["sql"]
+        for query in statements
+    }
     for statement in shapes.values():
         plan = _plan(statement)
         for table in LARGE:
@@ -56,7 +59,9 @@ def _plan(statement: str) -> str:
         return "\n".join(line for (line,) in cursor.fetchall())
 
 
-def test_no_statement_changes_more_than_a_thousand_rows_of_a_run(_history: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_statement_changes_more_than_a_thousand_rows_of_a_run(
+    history: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
     counted: list[int] = []
     changed = batches.changed
 

@@ -10,8 +10,8 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
-from tests.db.retention.past import age
 from tests.db.replay.test_verify import moods
+from tests.db.retention.past import age
 from tests.engine import OPERATOR, deploy, drain, run, start
 from workflows import memory, quarantine, recovery, runs
 from workflows.errors import UnknownObject
@@ -45,7 +45,8 @@ def rows_that_name(run_ids: list[str]) -> dict[str, int]:
         cursor.execute(
             "SELECT c.table_name, c.column_name FROM information_schema.columns c JOIN information_schema.tables t "
             "USING (table_schema, table_name) WHERE t.table_type = 'BASE TABLE' AND table_schema = 'public' "
-            "AND c.column_name IN ('run', 'run_id', 'parent_id', 'forked_from_id') AND data_type IN ('text', 'character varying')"
+            "AND c.column_name IN ('run', 'run_id', 'parent_id', 'forked_from_id') "
+            "AND data_type IN ('text', 'character varying')"
         )
         found = {}
         for table, column in cursor.fetchall():
@@ -83,7 +84,9 @@ def test_a_run_that_is_gone_is_told_as_gone() -> None:
     old = moods("good day")
     age(31)
     prune()
-    with pytest.raises(UnknownObject, match=rf"Run {old.pk} was deleted on .* by the retention of environment production"):
+    with pytest.raises(
+        UnknownObject, match=rf"Run {old.pk} was deleted on .* by the retention of environment production"
+    ):
         runs.get(old.pk)
     for deed in (recovery.retry, runs.cancel):
         with pytest.raises(UnknownObject, match="was deleted on"):
@@ -121,7 +124,7 @@ def test_failed_runs_are_kept_longer(settings: Any) -> None:
     settings.RETENTION = {"*": {"runs": 30, "failed": 60}}
     failed = run(deploy(FAILING))
     assert failed.state == "failed"
-    done = moods("good day")
+    moods("good day")
     age(31)
     prune()
     assert list(Run.objects.all()) == [failed]
@@ -214,7 +217,9 @@ def test_a_fork_outlives_the_run_that_it_is_of() -> None:
 
 
 def test_what_a_fork_remembered_goes_with_it_and_what_runs_remembered_stays() -> None:
-    name = deploy("name: w\nsteps: [{id: a, memory: {write: {scope: global, key: k, value: '{{ input.v }}'}}}]\n")
+    name = deploy(
+        "name: w\nsteps: [{id: a, memory: {write: {scope: global, key: k, value: '{{ input.v }}'}}}]\n"
+    )
     done = run(name, v=[1, 2])
     fork = forking.fork(done.pk, forking.Ask(), actor=OPERATOR)
     drain()

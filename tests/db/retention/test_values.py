@@ -118,7 +118,9 @@ def keeping(word: str, held: threading.Event, go_on: threading.Event) -> Databas
 
 
 @pytest.mark.parametrize("touched_before", [False, True])
-def test_a_transaction_that_takes_a_value_up_keeps_it_from_a_prune_at_the_same_time(touched_before: bool) -> None:
+def test_a_transaction_that_takes_a_value_up_keeps_it_from_a_prune_at_the_same_time(
+    touched_before: bool,
+) -> None:
     """Even where it finds the value touched lately, and so changes nothing: it holds the row all the same."""
     key = value("again")
     if not touched_before:
@@ -268,7 +270,9 @@ def named_by(of: Run) -> set[bytes]:
         columns += [call.request_hash, call.response_hash, call.answer_hash]
     found = {bytes(key) for key in columns if key is not None}
     for event in JournalEvent.objects.filter(run=of):
-        found |= {bytes.fromhex(text) for text in event.data.values() if isinstance(text, str) and is_hash(text)}
+        found |= {
+            bytes.fromhex(text) for text in event.data.values() if isinstance(text, str) and is_hash(text)
+        }
     return found
 
 
@@ -312,7 +316,7 @@ def test_an_archived_run_is_not_done_again_and_says_why(settings: Any) -> None:
         lambda: forking.fork(failed.pk, forking.Ask(), actor=OPERATOR),
         lambda: packing.pack(failed.pk),
     ):
-        with pytest.raises(Conflict, match="were deleted on .* by retention") as refused:
+        with pytest.raises(Conflict, match=r"were deleted on .* by retention") as refused:
             deed()
         assert refused.value.code == "run_archived"
 
@@ -375,7 +379,10 @@ def test_what_replays_needs_is_kept_after_everything_around_it_has_changed(setti
 
 
 def test_uploads_go_when_no_ingest_that_is_retained_names_them() -> None:
-    apply("{kind: Provider, name: fake, api: scripted, models: [{name: e, embeds: 8}]}", "{kind: Corpus, name: handbook, embedding: fake/e}")
+    apply(
+        "{kind: Provider, name: fake, api: scripted, models: [{name: e, embeds: 8}]}",
+        "{kind: Corpus, name: handbook, embedding: fake/e}",
+    )
     document = ingest.Upload("a.md", "text/markdown", b"# Apples\n\nApples are red.")
     first = ingest.start("handbook", actor=OPERATOR, trigger="api", documents=[document])
     drain()

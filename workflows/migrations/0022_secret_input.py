@@ -6,7 +6,7 @@ from workflows.engine import functions
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("workflows", "0020_cache_by_run"),
+        ("workflows", "0021_retention"),
     ]
 
     operations = [
