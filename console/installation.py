@@ -67,21 +67,21 @@ class Installation:
         except HomeError as error:
             raise InstallationError(str(error)) from error
         try:
-            with stoppable():
-                self._run_until_stopped(started_at)
+            with stoppable() as asked:
+                self._run_until_stopped(started_at, asked)
         except (StartError, PermissionError) as error:
             raise InstallationError(str(error)) from error
         finally:
             os.close(lock)
 
-    def _run_until_stopped(self, started_at: float) -> None:
+    def _run_until_stopped(self, started_at: float, asked: Callable[[], bool]) -> None:
         try:
             self._start_servers()
             first = self._set_up()
             self._start_parts()
             self._say_welcome(first, time.monotonic() - started_at)
             self._load_demo()
-            self._supervisor.watch()
+            self._supervisor.watch(asked)
         except Stopped:
             self._say("Stopping: web, workers, broker, database …")
         finally:

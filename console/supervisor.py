@@ -107,9 +107,11 @@ class Supervisor:
             return ""
         return "\n".join(path.read_text(errors="replace")[-8000:].splitlines()[-lines:])
 
-    def watch(self) -> None:
-        """Keep the parts running until `Stopped` is raised here by a signal."""
+    def watch(self, asked: Callable[[], bool] = lambda: False) -> None:
+        """Keep the parts running until `Stopped` is raised here: by a signal, or because it was `asked` for before."""
         while True:
+            if asked():
+                raise Stopped
             for entry in list(self._running):
                 self._look_after(entry)
             time.sleep(_LOOK_S)
@@ -184,8 +186,12 @@ def bound(log: Path, *, max_bytes: int = _LOG_BYTES) -> None:
 
 
 @contextmanager
-def stoppable() -> Iterator[None]:
-    """Raise `Stopped` in the main thread at the first request to stop; further ones change nothing."""
+def stoppable() -> Iterator[Callable[[], bool]]:
+    """Raise `Stopped` in the main thread at the first request to stop; further ones change nothing.
+
+    Gives a probe of whether somebody asked: where the signal meets a finalizer, Python prints what it raises there
+    and goes on, so whoever runs for long has to look, too.
+    """
     asked = False
 
     def on_signal(_number: int, _frame: FrameType | None) -> None:
@@ -199,7 +205,7 @@ def stoppable() -> Iterator[None]:
         numbers.remove(signal.SIGHUP)  # started by nohup: it shall outlive its terminal
     before = {number: signal.signal(number, on_signal) for number in numbers}
     try:
-        yield
+        yield lambda: asked
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

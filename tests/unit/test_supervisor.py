@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import subprocess
@@ -12,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from console.processes import Command, StartError, spawn, stop
-from console.supervisor import Part, Stopped, Supervisor, bound, deaths_in_a_row, delay_s, ending
+from console.supervisor import Part, Stopped, Supervisor, bound, deaths_in_a_row, delay_s, ending, stoppable
 
 
 @given(st.integers(min_value=0, max_value=10**9))
@@ -42,6 +43,23 @@ def test_a_long_log_is_moved_aside_while_it_is_written(tmp_path: Path) -> None:
         writer.write(b"after")
     assert log.read_bytes() == b"after"
     assert (tmp_path / "web.1.log").read_bytes() == b"x" * 100
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_a_request_to_stop_that_is_lost_in_a_finalizer_is_met_by_whoever_watches(tmp_path: Path) -> None:
+    class Dropped:
+        def __del__(self) -> None:
+            signal.raise_signal(signal.SIGINT)
+            time.sleep(0)  # where the handler runs at the latest
+
+    with stoppable() as asked:
+        del_me = [Dropped()]
+        assert not asked()
+        del_me.clear()
+        gc.collect()
+        assert asked()
+        with pytest.raises(Stopped):
+            Supervisor(tmp_path, print).watch(asked)
 
 
 def test_a_part_that_dies_is_started_again_and_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
