@@ -79,6 +79,12 @@ def api(db: None) -> Api:
     return Api(make_token("operator"))
 
 
+def text_of(answer: Any) -> str:
+    """Return the whole of an answer, one that comes piece by piece too."""
+    body: bytes = b"".join(answer.streaming_content) if answer.streaming else answer.content
+    return body.decode()
+
+
 def start(api: Api, **more: Any) -> Run:
     answer = api.post(
         "/runs", {"workflow": "pays", "input": GIVEN, **more}, headers={"Idempotency-Key": "k1"}
@@ -103,7 +109,7 @@ def test_no_page_answer_or_export_of_a_run_shows_it(
     addresses += ["/runs/", START, f"{START}?like={begun.pk}", "/search/?q=4111"]
     for address in addresses:
         answer = operator.get(address)
-        body = b"".join(answer.streaming_content).decode() if answer.streaming else answer.content.decode()
+        body = text_of(answer)
         assert CARD not in body, address
         assert PIN not in body, address
         shown += answer.status_code == 200 and mask in body
@@ -114,9 +120,8 @@ def test_no_page_answer_or_export_of_a_run_shows_it(
     assert shown >= 5, "the pages that show values show the mask"
     for path in ("", "/steps", "/calls", "/journal", "/record"):
         answer = api.get(f"/runs/{begun.pk}{path}")
-        body = b"".join(answer.streaming_content) if answer.streaming else answer.content
         assert answer.status_code == 200, path
-        assert CARD not in body.decode(), path
+        assert CARD not in text_of(answer), path
     assert api.get(f"/runs/{begun.pk}").json()["input"]["card"] == mask
     assert not stored.holding(CARD, PIN)
 
@@ -158,7 +163,7 @@ def test_a_fork_keeps_the_secret_and_takes_another(
 ) -> None:
     begun = start(api)
     address = f"/runs/{begun.pk}/fork/"
-    other = {"card": "5500000000000004", "amount": 4}
+    other: dict[str, Any] = {"card": "5500000000000004", "amount": 4}
     assert 'name="secret.input"' in operator.get(address).content.decode()
     refused = operator.post(address, {"secret.input": json.dumps({**other, "amount": "x"})})
     assert refused.status_code == 409

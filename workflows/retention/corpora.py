@@ -84,7 +84,8 @@ def _drop_chunks(corpus: Corpus, after: int) -> tuple[int, int | None]:
         with batches.batch():
             return collecting.drop_chunks(corpus, after=after, limit=CHUNKS)
 
-    return batches.patiently(work, otherwise=(0, None))
+    nothing: tuple[int, int | None] = (0, None)
+    return batches.patiently(work, otherwise=nothing)
 
 
 def would_drop(corpus: Corpus, numbers: Sequence[int]) -> Iterator[tuple[str, int]]:

@@ -141,7 +141,12 @@ def test_a_value_that_is_deleted_at_this_moment_is_written_anew_by_whoever_needs
     key = value("again")
     age(31)
     held = threading.Event()
-    thread = DatabaseThread(target=lambda: (held.set(), value("again")))
+
+    def write() -> None:
+        held.set()
+        value("again")
+
+    thread = DatabaseThread(target=write)
     with transaction.atomic():
         with connection.cursor() as cursor:
             cursor.execute("DELETE FROM workflows_payload WHERE hash = %s", [key])
