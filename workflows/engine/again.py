@@ -149,9 +149,19 @@ def from_step(plan: Plan, steps: Sequence[StepRun], path: str) -> Again:
     again = {each for each in reach.again if each in rows} - dropped
     containers = {each: key for each, key in reach.containers.items() if each in rows}
     open_paths = frozenset(again | containers.keys())
+    open_paths |= _open_beside(
+        plan, [step for step in steps if step.path not in open_paths | dropped], open_paths
+    )
     fresh = [_fresh(plan, rows[each], open_paths) for each in again]
     fresh += [Fresh(step=rows[each], state="waiting", input=key) for each, key in containers.items()]
     return Again(fresh=tuple(outermost_first(fresh)), gone=gone)
+
+
+def _open_beside(plan: Plan, rest: Sequence[StepRun], opened: frozenset[str]) -> frozenset[str]:
+    """Return what else is not done, so that what runs again waits for it, too: other failures, what never began."""
+    known = [step for step in rest if step.step_id in plan.nodes]
+    going = {step.path for step in known if step.state not in states.STEP_ENDED}
+    return frozenset(going | {each.step.path for each in reopen(plan, known, opened=opened)})
 
 
 def outermost_first(fresh: Sequence[Fresh]) -> list[Fresh]:

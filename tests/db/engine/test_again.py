@@ -10,10 +10,11 @@ from pytest_django import Settings
 
 from tests.db.engine.test_agents import TWO_PAGES, agent
 from tests.engine import OPERATOR, apply, check_journal, deploy, drain, output, run, states
-from tests.witness import Witness
+from tests.witness import Behaviour, Witness
 from workflows import database, recovery, runs
 from workflows.errors import Conflict, Invalid, UnknownObject
 from workflows.models import AuditEntry, Run, StepRun
+from workflows.replay import forking
 
 PAY = """
 kind: Tool
@@ -312,6 +313,38 @@ def test_a_step_that_is_not_there_is_refused(witness: Witness, path: str) -> Non
     with pytest.raises(UnknownObject):
         recovery.retry(broken.pk, actor=OPERATOR, from_step=path)
     assert database.fetch_all("SELECT count(*) FROM workflows_steprun WHERE superseded", [])[0][0] == 0
+
+
+BESIDE = """
+name: beside
+steps:
+  - {id: a, needs: [], tool: pay, with: {of: 1}}
+  - {id: side, needs: [], set: {v: 2}}
+  - {id: both, needs: [a, side], set: {v: "{{ steps.side.output.v }}"}}
+output: "{{ steps.both.output.v }}"
+"""
+
+
+@pytest.fixture
+def half_done(witness: Witness) -> Run:
+    """A run whose first step failed, so that the one beside it never began."""
+    witness.behave("/pay", Behaviour(status=400), Behaviour())
+    broken = run(deploy(BESIDE, tools=PAY.replace("URL", witness.url("/pay"))))
+    assert states(broken) == {"a": "failed", "side": "cancelled", "both": "cancelled"}
+    return broken
+
+
+def test_what_runs_again_waits_for_what_never_began_beside_it(half_done: Run) -> None:
+    again(half_done, from_step="a")
+    assert (half_done.state, output(half_done)) == ("succeeded", 2)
+    check_journal(half_done)
+
+
+def test_a_fork_in_the_middle_waits_for_what_never_began_beside_it(half_done: Run) -> None:
+    forked = forking.fork(half_done.pk, forking.Ask(from_step="a", effects="live"), actor=OPERATOR)
+    drain()
+    forked.refresh_from_db()
+    assert (forked.state, output(forked)) == ("succeeded", 2)
 
 
 def test_a_step_that_never_ran_is_refused() -> None:
