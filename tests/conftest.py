@@ -38,6 +38,14 @@ def servers() -> Servers:
     return SERVERS
 
 
+@pytest.fixture(autouse=True)
+def _open_runs_are_counted_anew() -> None:
+    """A process remembers for a second how many runs are open: the ones of another test are none of this one's."""
+    from workflows import admission  # noqa: PLC0415  once Django is set up
+
+    admission.forget()
+
+
 @pytest.fixture
 def worker(transactional_db: None, tmp_path: Path) -> Iterator[Workers]:
     """A factory of real workers on the test database: `worker.start()`, `worker.start(threads=2).kill()`.

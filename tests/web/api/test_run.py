@@ -42,6 +42,7 @@ def test_every_field_of_the_contract(api: Api) -> None:
         "created_at": run.created_at.isoformat().replace("+00:00", "Z"),
         "started_at": run.started_at.isoformat().replace("+00:00", "Z"),  # type: ignore[union-attr]
         "ended_at": "2026-03-01T12:00:00Z",
+        "archived_at": None,
         "parent": None,
         "forked_from": None,
         "tainted_by": [],
