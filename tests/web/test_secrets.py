@@ -19,7 +19,7 @@ from workflows import payloads
 from workflows.models import BulkAction, Run
 
 pytestmark = pytest.mark.django_db(transaction=True)
-CARD, PIN = "4111111111111111", "97-53-10"
+CARD, PIN = "4111111111111111", "97-53-10-86-42"
 TOOL = """
 kind: Tool
 name: pay

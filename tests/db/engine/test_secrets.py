@@ -101,11 +101,11 @@ output: {kept: "{{ steps.kept.output.text }}", agent: "{{ steps.agent.output.tex
 """
 GIVEN: dict[str, Any] = {
     "card": CARD,
-    "pins": [{"pin": PIN}, {"pin": "97531"}],
+    "pins": [{"pin": PIN}, {"pin": "975318642097531"}],
     "key": KEY,
     "note": f"the card again: {CARD}",
 }
-SECRETS = (CARD, KEY, json.dumps(KEY)[1:-1], PIN, "97531")
+SECRETS = (CARD, KEY, json.dumps(KEY)[1:-1], PIN, "975318642097531")
 
 
 @pytest.fixture
@@ -113,7 +113,7 @@ def witness(settings: Settings) -> Iterator[Witness]:
     settings.TOOL_ALLOW = ["127.0.0.1"]
     with Witness() as found:
         found.behave("/pay", Behaviour(body={"card": CARD, "echo": [f"{KEY} {CARD}", int(CARD)]}))
-        found.behave("/look", Behaviour(body={"pin": int(PIN), PIN: "97531"}))
+        found.behave("/look", Behaviour(body={"pin": int(PIN), PIN: "975318642097531"}))
         yield found
 
 
@@ -152,7 +152,7 @@ def test_tools_and_models_get_the_secret_and_nothing_that_is_stored_holds_it(
     (paid,) = witness.of("/pay")
     assert (paid.json, paid.headers["x-key"]) == ({"card": CARD}, KEY)
     looked = sorted(call.path for call in witness.of("/look"))
-    assert looked == [f"/look?pin={PIN}", f"/look?pin={PIN}", "/look?pin=97531"]
+    assert looked == [f"/look?pin={PIN}", f"/look?pin={PIN}", "/look?pin=975318642097531"]
     given = payloads.load_one(done.input_hash)
     assert MASK.fullmatch(given["card"])
     assert given["card"].startswith("[secret:card:")
@@ -207,7 +207,9 @@ def test_a_fork_has_the_secrets_of_its_run_and_can_be_given_others(done: Run, wi
     drain()
     stubbed.refresh_from_db()
     assert (stubbed.state, output(stubbed)) == ("succeeded", output(done))
-    again = forking.fork(stubbed.children.earliest("pk").pk, forking.Ask(effects="live"), actor=OPERATOR)
+    again = forking.fork(
+        stubbed.children.get(parent_path="each[0]/one").pk, forking.Ask(effects="live"), actor=OPERATOR
+    )
     drain()
     again.refresh_from_db()
     assert again.state == "succeeded"
