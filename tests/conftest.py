@@ -9,9 +9,11 @@ import os
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import hypothesis
 import pytest
+from django.db import connection
 
 from tests import chromium, namespaces, rabbitmq
 from tests.servers import SERVERS, Servers
@@ -104,6 +106,17 @@ def _leave_out(config: pytest.Config, items: list[pytest.Item]) -> None:
     if out:
         config.hook.pytest_deselected(items=out)
         items[:] = kept
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_teardown() -> None:
+    """A test that leaves a server dead or its connection broken spoils none after it, nor what empties the tables."""
+    mended = SERVERS.mend()
+    broken = connection.connection is not None and connection.connection.closed
+    if mended or broken:
+        connection.close()
+        wrapper: Any = connection
+        wrapper.close_pool()
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:

@@ -47,6 +47,7 @@ class Servers:
         self.postgres = Postgres(self.home / "postgres", secrets.token_hex(8), {} if durable else _SPEED)
         self.valkey = Valkey(self.home / "valkey", secrets.token_hex(8), free_port())
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
+        self.started = False
         for name in [name for name in os.environ if name.startswith("INTERLOCK_")]:
             del os.environ[name]  # tests set what they need; a developer's own settings would colour them
         os.environ |= {
@@ -57,6 +58,7 @@ class Servers:
         }
 
     def start(self) -> None:
+        self.started = True
         self.start_valkey()
         self.start_postgres()
 
@@ -79,7 +81,19 @@ class Servers:
         process.kill()
         process.wait()
 
+    def mend(self) -> bool:
+        """Start again what a test left dead; returns whether there was something."""
+        starts = {"postgres": self.start_postgres, "valkey": self.start_valkey}
+        dead = [name for name in starts if not self._runs(name)] if self.started else []
+        for name in dead:
+            starts[name]()
+        return bool(dead)
+
+    def _runs(self, name: str) -> bool:
+        return name in self.processes and self.processes[name].poll() is None
+
     def stop(self) -> None:
+        self.started = False
         while self.processes:
             _, process = self.processes.popitem()
             stop(process, first=signal.SIGINT, grace_s=10)

@@ -92,11 +92,13 @@ def perform(
         load.start()
         people = People(seed=seed)
         people.start()
-        _break(stage, seconds=seconds, pace_s=pace_s, chance=chance, least=least)
-        stage.settle()
+        try:
+            _break(stage, seconds=seconds, pace_s=pace_s, chance=chance, least=least)
+        finally:  # what comes after this test needs servers, too
+            stage.settle()
+            _reconnect()
         load.finish()
         people.calm.set()
-        _reconnect()
         _tend(report, witness, load.accepted)
         people.finish()
         report.people = people.did
