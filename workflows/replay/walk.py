@@ -181,6 +181,8 @@ class Walk:
 
     def _of_step(self, event: Event, path: str) -> None:
         step = self.run.steps.get(path)
+        if step is None and self._was_replaced(event, path):
+            return  # a late word about a step at the end, before the run of today has come to its end
         if step is None or (event.epoch or 1) > step.epoch:
             step = self._unexpected(event, path)
         elif (event.epoch or 1) < step.epoch:
@@ -195,6 +197,9 @@ class Walk:
             self._reopen(step, event)
         elif what != "sending":
             self._ended(event, step, what)
+
+    def _was_replaced(self, event: Event, path: str) -> bool:
+        return any(step.path == path and step.epoch == (event.epoch or 1) for step in self.run.superseded)
 
     def _unexpected(self, event: Event, path: str) -> Step:
         """A step run that the walk has not laid out: it is told, and followed all the same."""

@@ -20,7 +20,7 @@ from tests.engine import (
 from tests.threads import DatabaseThreads
 from workflows import database, recovery, runs
 from workflows.engine import clock, commit
-from workflows.engine.outcomes import Stopped, Succeeded
+from workflows.engine.outcomes import Failed, StepError, Stopped, Succeeded
 from workflows.errors import Conflict, Invalid, UnknownObject
 from workflows.models import AuditEntry, Run, StepRun
 
@@ -210,6 +210,21 @@ def test_what_a_dead_worker_left_open_is_closed_by_the_clock() -> None:
     clock.close_unclosed()
     left.refresh_from_db()
     assert left.state == "succeeded"
+
+
+@pytest.mark.tampers
+def test_a_run_that_failed_while_it_was_paused_ends_though_its_worker_died_after_the_commit(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    left = start(deploy(TWO))
+    held = claim()
+    runs.pause(left.pk, actor=OPERATOR, reason="look at it")
+    finish(held, Failed(error=StepError(error_class="broken", message="no")), follow=False)
+    monkeypatch.setattr(clock, "RING_AGAIN_S", 0.0)
+    clock.close_unclosed()
+    left.refresh_from_db()
+    assert left.state == "failed"
+    check_journal(left)
 
 
 def test_one_key_is_one_run_from_any_number_of_clients() -> None:

@@ -84,7 +84,9 @@ END $$;
 CREATE OR REPLACE FUNCTION interlock_unclosed(p_older_s float8, p_limit integer) RETURNS jsonb LANGUAGE sql STABLE AS $$
     SELECT coalesce(jsonb_agg(jsonb_build_object('run', run, 'parent', parent)), '[]') FROM (
         (SELECT r.id AS run, NULL::bigint AS parent FROM workflows_run r
-          WHERE r.ended_at IS NULL AND r.state IN ('queued', 'running', 'waiting')
+          WHERE r.ended_at IS NULL
+            -- A pause holds up what would begin, not the end of a run that failed meanwhile.
+            AND (r.state IN ('queued', 'running', 'waiting') OR (r.state = 'paused' AND r.stopping <> ''))
             AND r.created_at < clock_timestamp() - make_interval(secs => p_older_s)
             AND NOT EXISTS (
                 SELECT 1 FROM workflows_steprun s WHERE s.run_id = r.id
