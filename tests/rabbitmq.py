@@ -13,8 +13,8 @@ from typing import Final
 
 import amqp
 
-from console.embedded import free_port
 from console.processes import Command, spawn, stop
+from tests.ports import lasting_port
 
 # Where Debian's package puts it; the program of that name on the path changes the user.
 PROGRAM: Final = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
@@ -30,8 +30,8 @@ class RabbitMq:
 
     def __init__(self) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="interlock-rabbitmq-"))
-        self.port = free_port()
-        self.epmd_port = free_port()
+        self.port = lasting_port()
+        self.epmd_port = lasting_port()
         self.name = f"interlock{secrets.token_hex(3)}@localhost"
         self.process: subprocess.Popen[bytes] | None = None
 
@@ -51,7 +51,7 @@ class RabbitMq:
             "RABBITMQ_NODENAME": self.name,
             "RABBITMQ_NODE_IP_ADDRESS": "127.0.0.1",
             "RABBITMQ_NODE_PORT": str(self.port),
-            "RABBITMQ_DIST_PORT": str(free_port()),
+            "RABBITMQ_DIST_PORT": str(lasting_port()),
             "RABBITMQ_MNESIA_BASE": str(self.folder / "data"),
             "RABBITMQ_LOG_BASE": str(self.folder / "logs"),
             "RABBITMQ_PID_FILE": str(self.folder / "pid"),

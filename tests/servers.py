@@ -19,9 +19,10 @@ from pathlib import Path
 import pytest
 import redis
 
-from console.embedded import Postgres, Valkey, free_port
+from console.embedded import Postgres, Valkey
 from console.home import throwaway_secrets
 from console.processes import spawn, stop
+from tests.ports import lasting_port
 
 _UNIT = Path(__file__).parent / "unit"
 # Without fsync, but commits reach the operating system: killing Postgres loses nothing, as in production.
@@ -45,7 +46,7 @@ class Servers:
         self.logs.mkdir()
         durable = os.environ.get("INTERLOCK_TEST_FSYNC") == "1"
         self.postgres = Postgres(self.home / "postgres", secrets.token_hex(8), {} if durable else _SPEED)
-        self.valkey = Valkey(self.home / "valkey", secrets.token_hex(8), free_port())
+        self.valkey = Valkey(self.home / "valkey", secrets.token_hex(8), lasting_port())
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
         self.started = False
         for name in [name for name in os.environ if name.startswith("INTERLOCK_")]:
