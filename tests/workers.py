@@ -72,12 +72,13 @@ class Workers:
         env: Mapping[str, str] | None = None,
         wait: bool = True,
         within_s: float = 30,
+        code: Path = ROOT,
     ) -> Worker:
-        """Start a worker; `env` adds settings (INTERLOCK_FAULTS, INTERLOCK_LEASE, …)."""
+        """Start a worker; `env` adds settings (INTERLOCK_FAULTS, INTERLOCK_LEASE, …), `code` is another version."""
         log = self.folder / f"worker-{len(self.started) + 1}.log"
         command = Command(
             (sys.executable, "manage.py", "worker", "--threads", str(threads)),
-            cwd=ROOT,
+            cwd=code,
             env={"DATABASE_URL": database_url(), **(env or {})},
         )
         worker = Worker(spawn(command, log=log), log)

@@ -69,8 +69,9 @@ def work(here: Process = process) -> int:
 def _give_way(here: Process, other: commit.OtherVersion) -> None:
     """Leave the work to workers of the database's version: hand back what came, at once, and take no more."""
     log.error("worker_is_of_another_version", worker=here.id, error=str(other))
-    here.draining.set()
-    database.call("interlock_hand_back", [other.lease])
+    here.retire()
+    given = database.call("interlock_hand_back", [other.lease])
+    dispatch.ring([step["step"] for step in given])
 
 
 def _goes_on(here: Process, slice_ends: float) -> bool:

@@ -11,7 +11,7 @@ import socket
 import threading
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -41,6 +41,8 @@ class Process:
         self.id = f"{self.host}:{os.getpid()}:{secrets.token_hex(3)}"
         self.threads = 0
         self.draining = threading.Event()
+        # What ends it for good: who looks after a worker starts it again, of the version that is installed by then.
+        self.retire: Callable[[], object] = self.draining.set
         self.served_last = ""  # the lane of the last claim; whichever thread's
         self._lock = threading.Condition()
         self._active: dict[uuid.UUID, Active] = {}

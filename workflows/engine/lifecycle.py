@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import threading
 
 import structlog
@@ -18,10 +19,16 @@ log = structlog.get_logger()
 def start(here: Process, *, threads: int) -> None:
     """Start the heartbeat and the clock of this process."""
     here.threads = threads
+    here.retire = _ask_ourselves_to_end
     heartbeat.beat(here)
     heartbeat.Heartbeat(here).start()
     clock.Clock(here).start()
     log.info("worker_started", worker=here.id, threads=threads)
+
+
+def _ask_ourselves_to_end() -> None:
+    """As a deployment would: Celery lets go of the queue, whose messages others are waiting for."""
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def drain(here: Process) -> None:

@@ -19,6 +19,7 @@ finally: [{id: tidy, set: {done: true}}]
 def test_a_late_word_on_a_step_at_the_end_before_the_run_closes_again() -> None:
     name = deploy(FLOW)
     error = work_off(name).steps.get(path="a").error
+    assert error
     run = start(name)
     finish(claim(), Failed(error=StepError(error_class=error["class"], message=error["message"])))
     frozen = claim()
