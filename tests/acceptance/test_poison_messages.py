@@ -5,7 +5,7 @@ from __future__ import annotations
 import redis
 from django.conf import settings
 
-from tests.chaos.stage import GARBAGE, QUEUE
+from tests.chaos.brokers import GARBAGE, QUEUE
 from tests.engine import deploy, output, start
 from tests.workers import Workers, until
 from workflows.models import Run

@@ -13,6 +13,7 @@ from django.db import connection
 
 from tests import replaying
 from tests.chaos import checks, documents
+from tests.chaos.brokers import Broker, Valkey
 from tests.chaos.load import AWAY, Accepted, Load
 from tests.chaos.people import People
 from tests.chaos.stage import Stage
@@ -75,18 +76,26 @@ class Report:
 
 
 def perform(
-    servers: Servers, workers: Workers, *, seconds: float, seed: int, pace_s: float = 1.0, least: int = 0
+    servers: Servers,
+    workers: Workers,
+    *,
+    seconds: float,
+    seed: int,
+    broker: Broker | None = None,
+    pace_s: float = 1.0,
+    least: int = 0,
 ) -> Report:
     """Break things for `seconds`, a fault each `pace_s` on average; then look at what is left.
 
-    Goes on until `least` faults were there: on a busy machine one alone can take many seconds.
+    `broker`: the one that the settings name; None: the session's Valkey. Goes on until `least` faults were there:
+    on a busy machine one alone can take many seconds.
     """
     chance = random.Random(seed)
     report = Report(seed)
     with Witness() as witness:
         witness.behave("*", Behaviour(delay_s=CALL_S))
         documents.deploy_all(witness)
-        stage = Stage(servers, workers, chance=chance)
+        stage = Stage(servers, broker or Valkey(servers), workers, chance=chance)
         stage.fill()
         load = Load(witness, seed=seed)
         load.start()

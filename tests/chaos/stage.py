@@ -6,7 +6,6 @@ Every process is started by the main thread: the kernel ties a child's life to t
 from __future__ import annotations
 
 import contextlib
-import json
 import random
 import time
 from collections import Counter
@@ -15,10 +14,9 @@ from pathlib import Path
 from typing import Final
 
 import psutil
-import redis
-from django.conf import settings
 
 from console.embedded import EmbeddedServerError
+from tests.chaos.brokers import Broker
 from tests.servers import Servers
 from tests.workers import Worker, Workers
 from workflows.engine import faults as engine_faults
@@ -32,25 +30,15 @@ ENV: Final = {
     "INTERLOCK_DRAIN_GRACE": "2",
 }
 THREADS: Final = 8
-QUEUE: Final = "interlock"
+WANTED: Final = 2
 SKEW: Final = Path(__file__).parent / "skew"
-GARBAGE: Final = (
-    b"",
-    b"\x00\xff\xfe not a message",
-    b"{",
-    b"null",
-    b"[]",
-    b'{"body": 1}',
-    b'{"body": "e30=", "properties": {}}',
-    b'{"body": "e30=", "headers": {}, "properties": {"delivery_info": {}, "delivery_tag": "x"}}',
-)
 
 
 class Stage:
-    """Keeps `wanted` workers alive, as a supervisor would, and lets things happen to them."""
+    """Keeps so many workers alive, as a supervisor would, and lets things happen to them."""
 
-    def __init__(self, servers: Servers, workers: Workers, *, chance: random.Random, wanted: int = 2) -> None:
-        self.servers, self.workers, self.chance, self.wanted = servers, workers, chance, wanted
+    def __init__(self, servers: Servers, broker: Broker, workers: Workers, *, chance: random.Random) -> None:
+        self.servers, self.broker, self.workers, self.chance = servers, broker, workers, chance
         self.alive: list[Worker] = []
         self.leaving: list[Worker] = []
         self.frozen: list[tuple[Worker, float]] = []
@@ -85,11 +73,12 @@ class Stage:
         for worker in gone:
             if worker.process.returncode != -9:
                 self.bad_exits.append(f"{worker.process.returncode}: {worker.log[-1500:]}")
-        while len(self.alive) < self.wanted:
+        while len(self.alive) < WANTED:
             self._start(env)
 
     def _start(self, env: Mapping[str, str] | None = None) -> None:
-        self.alive.append(self.workers.start(threads=THREADS, env={**ENV, **(env or {})}, wait=False))
+        env = {**ENV, "BROKER_URL": self.broker.url, **(env or {})}
+        self.alive.append(self.workers.start(threads=THREADS, env=env, wait=False))
 
     def strike(self) -> None:
         """Let one fault happen, at random."""
@@ -102,9 +91,10 @@ class Stage:
         for worker, _ in self.frozen:
             worker.resume()
         self.frozen.clear()
-        for name in ("postgres", "valkey"):
-            if name not in self.servers.processes:
-                self._start_server(name)
+        if "postgres" not in self.servers.processes:
+            _patiently(self.servers.start_postgres)
+        if not self.broker.is_up():
+            _patiently(self.broker.start)
         for worker in [*self.alive, *self.leaving]:
             worker.kill()
         self.alive.clear()
@@ -159,74 +149,38 @@ class Stage:
 
     # Messages
 
-    def _broker(self) -> redis.Redis:
-        return redis.Redis.from_url(settings.BROKER_URL, socket_timeout=5)
-
     def drop_messages(self) -> None:
-        with contextlib.suppress(redis.RedisError), self._broker() as broker:
-            broker.lpop(QUEUE, self.chance.randint(1, 20))
+        self.broker.drop(self.chance.randint(1, 20))
 
     def double_messages(self) -> None:
-        with contextlib.suppress(redis.RedisError), self._broker() as broker:
-            for message in broker.lrange(QUEUE, 0, 10):
-                broker.rpush(QUEUE, message, message)
+        self.broker.double()
 
     def reorder_messages(self) -> None:
-        with contextlib.suppress(redis.RedisError), self._broker() as broker:
-            for _ in range(10):
-                broker.lmove(QUEUE, QUEUE, "LEFT", "RIGHT")
-                broker.lmove(QUEUE, QUEUE, "LEFT", "LEFT")
+        self.broker.reorder()
 
     def poison_message(self) -> None:
         """Put something into the queue that no sender of ours would."""
-        with contextlib.suppress(redis.RedisError), self._broker() as broker:
-            broker.rpush(QUEUE, self.chance.choice((*GARBAGE, *self._misshapen())))
-
-    def _misshapen(self) -> list[bytes]:
-        """Well-formed messages of Celery that make no sense: an unknown task, wrong arguments."""
-        head = {"lang": "py", "id": "x", "root_id": "x", "parent_id": None, "group": None}
-        properties = {
-            "delivery_mode": 2,
-            "delivery_tag": str(self.chance.random()),
-            "delivery_info": {"exchange": "", "routing_key": QUEUE},
-            "priority": 0,
-            "body_encoding": "base64",
-        }
-        bodies = {"workflows.none": "W1tdLCB7fSwge31d", "workflows.ring": "WyJ4Il0="}
-        return [
-            json.dumps(
-                {
-                    "body": body,
-                    "content-encoding": "utf-8",
-                    "content-type": "application/json",
-                    "headers": {**head, "task": task},
-                    "properties": properties,
-                }
-            ).encode()
-            for task, body in bodies.items()
-        ]
+        self.broker.poison(self.chance)
 
     # Servers
 
     def flush_broker(self) -> None:
-        with contextlib.suppress(redis.RedisError):
-            self.servers.flush_valkey()
+        self.broker.flush()
 
     def kill_broker(self) -> None:
-        self._restart("valkey", away_s=self.chance.uniform(0, 3))
+        self.broker.kill()
+        time.sleep(self.chance.uniform(0, 3))
+        _patiently(self.broker.start)
 
     def kill_database(self) -> None:
-        self._restart("postgres", away_s=self.chance.uniform(0, 3))
+        self.servers.kill("postgres")
+        time.sleep(self.chance.uniform(0, 3))
+        _patiently(self.servers.start_postgres)
 
-    def _restart(self, name: str, *, away_s: float) -> None:
-        self.servers.kill(name)
-        time.sleep(away_s)
-        self._start_server(name)
 
-    def _start_server(self, name: str) -> None:
-        start = self.servers.start_postgres if name == "postgres" else self.servers.start_valkey
-        for pause_s in (0.5, 1.0, 2.0, 4.0):  # what was killed may still be letting go of its files
-            with contextlib.suppress(EmbeddedServerError):
-                return start()
-            time.sleep(pause_s)
-        return start()
+def _patiently(start: Callable[[], None]) -> None:
+    for pause_s in (0.5, 1.0, 2.0, 4.0, 8.0):  # what was killed may still be letting go of its files
+        with contextlib.suppress(EmbeddedServerError):
+            return start()
+        time.sleep(pause_s)
+    return start()
