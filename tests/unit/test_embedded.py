@@ -4,6 +4,7 @@ import os
 import socket
 from pathlib import Path
 
+import psycopg
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -68,3 +69,16 @@ def test_a_socket_folder_of_somebody_else_is_refused(tmp_path: Path) -> None:
             postgres.prepare()
     finally:
         postgres.socket_dir.unlink()
+
+
+def test_a_database_that_recovers_from_a_crash_is_given_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever lost patience would end it, and it would have to begin anew."""
+    said = iter(["Connection refused", *["FATAL:  the database system is not yet accepting connections"] * 9])
+
+    def connect(*_: object, **__: object) -> None:
+        raise psycopg.OperationalError(next(said, "Connection refused"))
+
+    monkeypatch.setattr(psycopg, "connect", connect)
+    with pytest.raises(EmbeddedServerError, match="did not answer within"):
+        Postgres(Path("/srv/x/postgres"), "x").wait_until_ready(alive=lambda: True, within_s=0.1)
+    assert not list(said), "it waited for as long as it heard something, and then no longer"
