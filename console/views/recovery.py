@@ -22,6 +22,10 @@ from workflows.queries import attention, bulk_page, error_groups, run_list
 
 _FEW: Final = 5
 _PAGE: Final = 30
+_STANDING: Final = (
+    ("unknown", ("run with an unknown outcome", "runs with an unknown outcome")),
+    ("stuck", ("stuck run", "stuck runs")),
+)
 TABS: Final = (("open", "Open"), ("mine", "Mine"), ("resolved", "Resolved"))
 
 
@@ -48,12 +52,12 @@ def _standing() -> dict[str, Any]:
         "standing": [
             {
                 "kind": kind,
-                "words": words,
+                "words": words[0] if kind in found and found[kind].count == 1 else words[1],
                 "count": found[kind].count if kind in found else 0,
                 "oldest": found[kind].oldest if kind in found else None,
                 "href": f"{reverse('runs')}?{urlencode({'state': kind, 'range': 'all'})}",
             }
-            for kind, words in (("unknown", "with an outcome that nobody knows"), ("stuck", "standing still"))
+            for kind, words in _STANDING
         ]
     }
 

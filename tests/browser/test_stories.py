@@ -52,7 +52,7 @@ def test_five_hundred_failed_runs_come_back_and_nobody_is_paid_twice(
 
         console.goto(address + "/overview/")
         console.get_by_role("link", name="Recovery").click()
-        expect(console.locator(".standing")).to_contain_text("2 with an outcome that nobody knows")
+        expect(console.locator(".standing")).to_contain_text("2 runs with an unknown outcome")
         group = console.locator(".error-groups tbody tr").first
         expect(group).to_contain_text("498")
         _settle_what_is_unknown(console)
@@ -70,7 +70,7 @@ def test_five_hundred_failed_runs_come_back_and_nobody_is_paid_twice(
         expect(console.get_by_role("link", name="Succeeded 498")).to_be_visible(timeout=60_000)
         expect(console.locator(".kpis")).to_contain_text("gone well")
         console.goto(address + "/recovery/")
-        expect(console.locator(".standing")).to_contain_text("0 with an outcome that nobody knows")
+        expect(console.locator(".standing")).to_contain_text("0 runs with an unknown outcome")
         expect(console.locator(".error-groups tbody tr").first).to_contain_text("0 failed now")
         assert Run.objects.filter(workflow="payout", state="succeeded").count() == RUNS
         assert len(witness.calls) == RUNS
@@ -89,7 +89,7 @@ def _outage(witness: Witness) -> None:
 def _settle_what_is_unknown(console: Page) -> None:
     """Say of both payments that they took effect: whoever was paid has said so."""
     for _ in range(2):
-        console.get_by_role("link", name="with an outcome that nobody knows").click()
+        console.get_by_role("link", name="with an unknown outcome").click()
         console.locator("#runs tbody tr a").first.click()
         console.wait_for_url("**/runs/r_**")
         console.get_by_role("link", name="Settle pay…").first.click()

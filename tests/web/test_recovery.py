@@ -33,7 +33,7 @@ def _failures(count: int = 3) -> ErrorGroup:
 
 def test_with_nothing_to_recover_it_says_so(operator: Client) -> None:
     text = _text(operator.get(PAGE))
-    for told in ("Nothing to recover.", "0 standing still", "Nothing is quarantined.", "None yet."):
+    for told in ("Nothing to recover.", "0 stuck runs", "Nothing is quarantined.", "None yet."):
         assert told in text
 
 
@@ -67,7 +67,7 @@ def test_unknown_and_stuck_runs_bulk_actions_and_quarantines_are_there_too(opera
     factories.many_runs(60, states=("succeeded", "failed"))
     example_bulk.fill()
     text = _text(operator.get(PAGE))
-    assert "1 with an outcome that nobody knows" in text
+    assert "1 run with an unknown outcome" in text
     assert "Retry 18 runs" in text
 
 
