@@ -55,7 +55,8 @@ def _lane(row: Row, scale: Scale) -> str:
     if row.end < scale.start_s or row.start > scale.end_s:
         return _elsewhere("← earlier" if row.end < scale.start_s else "later →", row.end < scale.start_s)
     left, right = scale.at(row.start), scale.at(row.end)
-    if row.has_children or not row.bars:
+    group = row.has_children or not row.bars
+    if group:
         drawn = rect("bar hue-group", left, right - left, y=12, height=4)
     else:
         drawn = f'<line class="rail" x1="{left:.2f}%" x2="{right:.2f}%" y1="14" y2="14"/>' + "".join(
@@ -70,7 +71,8 @@ def _lane(row: Row, scale: Scale) -> str:
             if bar.end >= scale.start_s and bar.start <= scale.end_s
         )
     last = scale.at(row.bars[-1].start) if row.bars else left
-    return drawn + _length(left, last, max(right, left + _MIN_WIDTH), formats.duration(row.end - row.start))
+    text = formats.duration(row.end - row.start)
+    return drawn + _length(left, last, max(right, left + _MIN_WIDTH), text, on="over" if group else "inside")
 
 
 def _elsewhere(text: str, before: bool) -> str:
@@ -79,15 +81,19 @@ def _elsewhere(text: str, before: bool) -> str:
     return f'<text class="bar-text bar-quiet" {place} y="18">{text}</text>'
 
 
-def _length(left: float, last: float, right: float, text: str) -> str:
-    """Write the duration where there is room: after the bars, before them or the last one, else inside."""
+def _length(left: float, last: float, right: float, text: str, *, on: str) -> str:
+    """Write the duration where there is room: after the bars, before them or the last one, else on them.
+
+    `on`: `inside` of a bar, or `over` the thin line of a group, which makes way.
+    """
     if right < 86:
         return f'<text class="bar-text" x="{right:.2f}%" dx="6" y="18">{text}</text>'
     if last > 16:
         place = left if left > 16 else last
         return f'<text class="bar-text" x="{place:.2f}%" dx="-6" y="18" text-anchor="end">{text}</text>'
+    gap = 0 if on == "over" else -6
     return (
-        f'<text class="bar-text bar-inside" x="{right:.2f}%" dx="-6" y="18" text-anchor="end">{text}</text>'
+        f'<text class="bar-text bar-{on}" x="{right:.2f}%" dx="{gap}" y="18" text-anchor="end">{text}</text>'
     )
 
 
@@ -143,7 +149,7 @@ def row_html(
 
 def _picture(row: Row) -> str:
     if row.state in SETTLED_BAD:
-        return icon("circle-x", "icon-bad")
+        return icon(state_look(row.state).icon, "icon-bad")
     if row.state in {"running", "retrying"} and not row.has_children:
         return icon("loader", "spin tone-run-icon")
     look = kind_look(row.kind)
