@@ -70,6 +70,15 @@ def money(usd: Decimal | None) -> str:
     return f"${usd:.3f}" if usd >= Decimal("0.01") else f"${usd:.4f}"
 
 
+def share(found: float | None) -> str:
+    """Write a share as `99.2%`; all and nothing without decimals, never rounded to either; unknown is a dash."""
+    if found is None:
+        return UNKNOWN
+    if found in (0, 1):
+        return f"{found:.0%}"
+    return f"{min(max(found * 100, 0.1), 99.9):.1f}%"
+
+
 def size(count: int) -> str:
     """Write a number of bytes as `980 B`, `61.8 KB`, `2.1 MB`."""
     if count < 1000:

@@ -45,13 +45,6 @@ class _Stack:
     failed: int
 
 
-def percent(share: float | None) -> str:
-    """Write a share as `98.7%`; 100 only where it is whole, unknown as a dash."""
-    if share is None:
-        return formats.UNKNOWN
-    return "100%" if share == 1 else f"{min(share * 100, 99.9):.1f}%"
-
-
 def activity(found: overview.Activity, chosen: Stretch) -> dict[str, Any]:
     """Draw runs by outcome, a cancelled one as done, and say the same in words and rows."""
     runs, failed = found.total("runs"), found.total("failed")
@@ -60,7 +53,7 @@ def activity(found: overview.Activity, chosen: Stretch) -> dict[str, Any]:
     return {
         "chart": histogram.draw(stacks, label=label),
         "axis": _axis([each.start for each in found.bins], chosen),
-        "success": percent(found.success),
+        "success": formats.share(found.success),
         "runs": runs,
         "failed": failed,
         "active": found.total("active"),
@@ -166,7 +159,7 @@ def _workflow(each: overview.WorkflowFigures, chosen: Stretch) -> dict[str, Any]
     return {
         "name": each.name,
         "runs": each.runs,
-        "success": percent(each.success),
+        "success": formats.share(each.success),
         "poor": each.success is not None and each.success < 0.95,
         "p95": formats.duration(each.p95_s),
         "cost": formats.money(each.cost_usd),

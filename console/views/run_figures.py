@@ -56,7 +56,7 @@ def _counted(query: RunQuery, chosen: RunFilter) -> dict[str, Any]:
     label = f"{formats.plural(totals.runs, 'run')} since {since:%b %d, %H:%M}, {totals.failed:,} failed"
     return {
         "totals": totals,
-        "failed_percent": f"{totals.failed / totals.runs * 100:.1f}" if totals.runs else "0",
+        "failed_share": formats.share(totals.failed / totals.runs if totals.runs else 0),
         "views": [_view(query, view, totals) for view in run_filter.VIEWS],
         "histogram": histogram.draw(found, label=label, links=_links(query, found, until)),
         "axis": time_axis.marks(since, until, now=now),

@@ -87,21 +87,9 @@ def _dress(step: str, found: StepFigures | None, kept: Mapping[str, str]) -> Dre
 
 def line(found: StepFigures) -> str:
     """Write a step's figures in one short line: how many succeed, how long they take, their part of the cost."""
-    parts = [percent(found.success)] if found.success is not None else []
+    parts = [formats.share(found.success)] if found.success is not None else []
     if found.p95_s is not None:
         parts.append(f"p95 {formats.duration(found.p95_s)}")
     if found.cost_share is not None:
-        parts.append(f"{percent(found.cost_share)} cost")
+        parts.append(f"{formats.share(found.cost_share)} cost")
     return " · ".join(parts) or formats.plural(found.runs, "run")
-
-
-def share(found: float | None) -> str:
-    """Write a share; unknown is a dash."""
-    return formats.UNKNOWN if found is None else percent(found)
-
-
-def percent(found: float) -> str:
-    """Write a share as `99.2%`; all and nothing without decimals, and never rounded up to all."""
-    if found in (0, 1):
-        return f"{found:.0%}"
-    return f"{min(max(found * 100, 0.1), 99.9):.1f}%"

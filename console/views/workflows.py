@@ -114,7 +114,7 @@ def _row(row: WorkflowRow) -> dict[str, Any]:
     label = f"{formats.plural(row.runs, 'run')} in the last 24 hours, {row.failed:,} failed"
     return {
         "row": row,
-        "success": workflow_graph.share(row.success),
+        "success": formats.share(row.success),
         "line": sparkline.bars(row.runs_line, failed=row.failed_line, label=label) if row.runs else "",
     }
 
@@ -181,13 +181,13 @@ def _head(definition: Definition, shown: DefinitionVersion, want: Asked) -> dict
         "shown": shown,
         "want": want,
         "figures": found,
-        "success": workflow_graph.share(found.success if found else None),
+        "success": formats.share(found.success if found else None),
         "deployed": deployed,
         "startable": bool(deployed),
         "schedules": schedules.of_workflow(definition.name),
         "ranges": [
             {
-                "label": key,
+                "label": f"{key[:-1]} {key[-1]}",
                 "words": words,
                 "current": key == want.range,
                 "address": "?" + _query(want, tab=want.tab, range=key, step=want.step),
@@ -274,8 +274,8 @@ def _step(
         "id": want.step,
         "look": looks.kind_look(kind),
         "figures": figures if figures.runs else None,
-        "success": workflow_graph.share(figures.success),
-        "cost": workflow_graph.share(figures.cost_share),
+        "success": formats.share(figures.success),
+        "cost": formats.share(figures.cost_share),
         "uses": [_use(key, document[key]) for key in _USES if isinstance(document.get(key), str)],
         "text": formats.printable(writing.dump([document])),
         "folded": "?" + _query(want, open=opened, step=want.step) if _is_folded(shown, want) else "",
