@@ -15,11 +15,12 @@ from console import context
 
 @dataclass(frozen=True)
 class Shortcut:
-    """Keys as they are printed (`then` between those of a sequence), and what they do."""
+    """Keys as they are printed (`then` between those of a sequence; of a row the ends), and what they do."""
 
     keys: tuple[str, ...]
     does: str
     sequence: bool = False
+    row: bool = False
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ EVERYWHERE: Final = Group(
         Shortcut(("⌘K", "Ctrl K"), "Search, or jump anywhere"),
         Shortcut(("?",), "Show this list"),
         Shortcut(("/",), "Go to the filter of this page"),
-        Shortcut(("1", "2", "3", "4", "5", "6", "7", "8"), "Open a tab, counted from the left"),
+        Shortcut(("1", "2", "3", "4", "5", "6", "7", "8"), "Open a tab, counted from the left", row=True),
         Shortcut((".",), "Do what the page is for: its dark button, such as Start run, Retry or Save"),
         Shortcut(("d",), "Compare: a version with the one before, a run with another"),
         Shortcut(("[",), "Fold or unfold the sidebar"),
