@@ -25,7 +25,7 @@ def _real(transactional_db: None) -> None:
 
 def test_an_empty_queue_says_so_and_that_no_worker_is_there(operator: Client) -> None:
     page = operator.get("/queue/").content.decode()
-    assert "every step that could run has a worker" in page
+    assert "No step waits for a worker" in page
     assert "No worker was seen for a minute" in page
 
 
