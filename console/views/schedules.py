@@ -123,7 +123,7 @@ def _moment(at: datetime, zone: str) -> Moment:
         there = at.astimezone(ZoneInfo(zone))
     except (LookupError, ValueError):  # this machine does not have the zone any more
         return Moment(at, f"{zone} is not known here")
-    return Moment(at, f"{there:%a} {there.day} {there:%b}, {there:%H:%M} {there:%Z}")
+    return Moment(at, f"{there:%a %b} {there.day}, {there:%H:%M} {there:%Z}")
 
 
 def _coming(row: ScheduleRow) -> list[Moment]:

@@ -29,7 +29,7 @@ def _account(request: HttpRequest, person: User, *, problem: str = "", chosen: s
         "person": person,
         "regions": time_zones.by_region(),
         "chosen": chosen or person.time_zone,
-        "now": formats.exact(timezone.now()),
+        "now": f"{formats.instant(timezone.now())} {formats.offset(timezone.now())}",
         "problem": problem,
     }
     return show(request, "account", context, status=422 if problem else 200)
