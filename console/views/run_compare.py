@@ -20,6 +20,7 @@ from workflows import states
 from workflows.models import Run
 from workflows.replay import diff
 from workflows.replay.diff import Difference, RunDiff, StepPair
+from workflows.replay.overriding import INLINE
 
 _ROWS: Final = 500
 _SUGGESTED: Final = 8
@@ -171,6 +172,8 @@ def _chosen(request: HttpRequest, pair: StepPair, pairs: Sequence[StepPair]) -> 
 def _text(pair: StepPair, aspect: str, side: str) -> str:
     part = pair.left if side == "left" else pair.right
     value = None if part is None else part.aspect(aspect)
+    if aspect == "prompt" and str(value).endswith(f"@{INLINE}"):
+        return f"{str(value).rpartition('@')[0]}, written for the fork"
     if aspect == "documents" and value:
         return "\n".join(f"{rank}. {name}" for rank, name in enumerate(value, 1))
     return value if isinstance(value, str) else json_text.serialise(value)
