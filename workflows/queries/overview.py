@@ -309,7 +309,7 @@ FROM workflows_run WHERE state = 'failed' AND created_at >= %(since)s AND create
   AND environment_id <> 'imported'
 ORDER BY created_at DESC, id DESC LIMIT %(limit)s
 """
-_PLACEHOLDER: Final = "…"
+_PLACEHOLDER: Final = "#"
 # What differs between two errors of one kind: what is quoted, ids, numbers; but not the status of a reply.
 _VARYING: Final = re.compile(
     r"'[^']{1,200}'|\"[^\"]{1,200}\"|\b(?:r_)?[0-9a-f]{8,}(?:-[0-9a-f]{4,}){0,4}\b|\b(?![45]\d\d\b)\d+(?:[.,:]\d+)*"
