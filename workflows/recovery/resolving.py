@@ -7,10 +7,8 @@ from collections.abc import Mapping
 from typing import Any, Final, Literal
 
 from django.conf import settings
-from django.db.models import F
-from django.db.models.functions import Now
 
-from workflows import audit, database, payloads, runs, sealing
+from workflows import audit, database, payloads, runs, sealing, states
 from workflows.actor import Actor
 from workflows.engine import bundle, changes, commit, dispatch, execute, hints
 from workflows.engine.bundle import Bundle
@@ -19,7 +17,7 @@ from workflows.engine.outcomes import Failed, Outcome, Skipped, StepError, Succe
 from workflows.engine.port import Spent
 from workflows.engine.views import Known
 from workflows.errors import Conflict, Invalid, UnknownObject
-from workflows.models import JournalEvent, Run, StepRun
+from workflows.models import Run, StepRun
 from workflows.payloads import clean_text
 from workflows.recovery import retrying
 from workflows.spec import schema
@@ -40,8 +38,8 @@ def resolve(run_id: str, path: str, *, action: Action, actor: Actor, reason: str
 
     Raises:
         UnknownObject: no such run or step.
-        Conflict: the step neither failed nor is it unknown, its failure did not stop anything, or the run's secrets
-            cannot be read.
+        Conflict: the step neither failed nor is it unknown, its failure did not stop anything, it should run again
+            and its run does not go on, or the run's secrets cannot be read.
         Invalid: the action is none of the four, no reason is given, or the output does not fit the step's schema.
     """
     step = _step(run_id, path)
@@ -132,20 +130,24 @@ def _outcome(action: str, output: Json, reason: str) -> Outcome:
 
 
 def _send_again(step: StepRun) -> bool:
-    moved = StepRun.objects.filter(pk=step.pk, state="unknown").update(
-        state="ready", reason="", error=None, ready_at=Now(), rung_at=None, rings=0, events=F("events") + 1
-    )
-    if moved:
-        JournalEvent.objects.create(
-            run_id=step.run_id,
-            type="step.reopened",
-            step=step.path,
-            epoch=step.epoch,
-            n=step.events + 1,
-            data={"state": "ready"},
-        )
+    """Let the step begin once more, as soon as its run goes on. Raises: Conflict: it does not."""
+    state = database.call("interlock_reopen", step.pk)
+    if state == "ready":
         dispatch.ring([step.pk])
-    return bool(moved)
+    if state is None:
+        _check_goes_on(step)
+    return state is not None
+
+
+def _check_goes_on(step: StepRun) -> None:
+    run = runs.get(step.run_id)
+    if run.state in states.RUN_ENDED or (run.stopping and not step.at_end):
+        state = f"{run.state}, and is being stopped" if run.stopping else run.state
+        raise Conflict(
+            f"Run {run.pk} is {state}: nothing begins in it, and step {step.path} neither. Say what came of its "
+            "call, or retry the run once it has ended, and then the step.",
+            code="run_not_active",
+        )
 
 
 def _settle(step: StepRun, outcome: Outcome) -> bool:

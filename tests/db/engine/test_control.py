@@ -177,6 +177,46 @@ def test_a_person_settles_an_unknown_effect(action: Any, given: Any, ends: str, 
     check_journal(waiting)
 
 
+def test_a_step_that_is_to_run_again_waits_until_its_paused_run_is_resumed() -> None:
+    waiting = unknown_run()
+    runs.pause(waiting.pk, actor=OPERATOR)
+    recovery.resolve(waiting.pk, "a", action="retry", actor=OPERATOR, reason="it never arrived")
+    assert states(waiting)["a"] == "pending"
+    runs.resume(waiting.pk, actor=OPERATOR)
+    drain()
+    assert output(waiting) == 2
+    check_journal(waiting)
+
+
+def test_a_step_does_not_run_again_in_a_run_that_has_no_place() -> None:
+    placed = deploy(TWO + "concurrency: {key: one, limit: 1}\n")
+    waiting = start(placed)
+    commit.sending(claim(), {"key": "k"})
+    expire()
+    runs.cancel(waiting.pk, actor=OPERATOR)
+    other = start(placed)
+    recovery.retry(waiting.pk, actor=OPERATOR)
+    recovery.resolve(waiting.pk, "a", action="retry", actor=OPERATOR, reason="it never arrived")
+    assert states(waiting)["a"] == "pending"
+    drain()
+    assert (output(other), output(waiting)) == (2, 2)
+    check_journal(waiting)
+
+
+@pytest.mark.parametrize("ended", [True, False])
+def test_no_step_runs_again_in_a_run_that_stops_or_has_ended(ended: bool) -> None:
+    waiting = start(deploy("name: w\nsteps: [{id: a, set: {v: 1}}, {id: b, needs: [], set: {v: 2}}]"))
+    commit.sending(claim(), {"key": "k"})
+    expire()
+    held = claim()
+    runs.cancel(waiting.pk, actor=OPERATOR)
+    if ended:
+        finish(held, Stopped())
+    with pytest.raises(Conflict, match="nothing begins in it, and step a neither"):
+        recovery.resolve(waiting.pk, "a", action="retry", actor=OPERATOR, reason="it never arrived")
+    assert states(waiting)["a"] == "unknown"
+
+
 def test_only_an_unknown_step_can_be_resolved_and_only_with_a_reason() -> None:
     waiting = unknown_run()
     with pytest.raises(Invalid, match="A reason is needed"):

@@ -8,6 +8,33 @@ BEGIN
     RETURN false;
 END $$;
 
+-- A person lets a step whose outcome is unknown run again. Returns the state it has then, or NULL: it is not unknown any
+-- more, or its run does not go on. The share lock keeps a resume, or who gives the run its place, from overlooking it.
+CREATE OR REPLACE FUNCTION interlock_reopen(p_step bigint) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+    r workflows_run;
+    s workflows_steprun;
+BEGIN
+    SELECT x.* INTO r FROM workflows_run x JOIN workflows_steprun y ON y.run_id = x.id
+     WHERE y.id = p_step AND x.ended_at IS NULL AND (x.stopping = '' OR y.at_end) FOR SHARE OF x;
+    IF NOT FOUND THEN
+        RETURN NULL;
+    END IF;
+    UPDATE workflows_steprun
+       SET state = CASE WHEN r.state = 'paused' OR NOT (r.admitted OR at_end) THEN 'pending' ELSE 'ready' END,
+           reason = '', error = NULL, waiting_on = 0, ready_at = clock_timestamp(), rung_at = NULL, rings = 0,
+           events = events + 1
+     WHERE id = p_step AND state = 'unknown' AND NOT superseded
+    RETURNING * INTO s;
+    IF NOT FOUND THEN
+        RETURN NULL;
+    END IF;
+    INSERT INTO workflows_journalevent (run_id, type, at, step, epoch, n, data)
+    VALUES (s.run_id, 'step.reopened', clock_timestamp(), s.path, s.epoch, s.events,
+            jsonb_build_object('state', s.state));
+    RETURN s.state;
+END $$;
+
 -- What a step waited for has come: it is ready to take it in. Returns the step run, or nothing when it does not wait
 -- for that any more. `p_note` goes to the journal.
 CREATE OR REPLACE FUNCTION interlock_answer(p_run text, p_path text, p_reason text, p_answer bytea, p_note text)
