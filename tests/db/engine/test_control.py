@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from tests.db.engine.test_absorbed import act
 from tests.db.engine.test_leases import TWO, finish
 from tests.engine import (
     OPERATOR,
@@ -198,6 +199,32 @@ def test_a_step_does_not_run_again_in_a_run_that_has_no_place() -> None:
     recovery.retry(waiting.pk, actor=OPERATOR)
     recovery.resolve(waiting.pk, "a", action="retry", actor=OPERATOR, reason="it never arrived")
     assert states(waiting)["a"] == "pending"
+    drain()
+    assert (output(other), output(waiting)) == (2, 2)
+    check_journal(waiting)
+
+
+EACH = """
+name: each
+steps: [{id: m, map: {over: "[1, 2]", max_parallel: 1, steps: [{id: a, set: {v: 1}}]}}, {id: z, set: {v: 2}}]
+output: "{{ steps.z.output.v }}"
+"""
+
+
+@pytest.mark.tampers
+@pytest.mark.parametrize(("workflow", "path"), [(TWO, "a"), (EACH, "m[0]/a")])
+def test_nothing_follows_in_a_run_that_has_no_place(workflow: str, path: str) -> None:
+    placed = deploy(workflow + "concurrency: {key: one, limit: 1}\n")
+    waiting = start(placed)
+    while (held := claim()).path != path:
+        finish(held, act(held))
+    commit.sending(held, {"key": "k"})
+    expire()
+    runs.cancel(waiting.pk, actor=OPERATOR)
+    other = start(placed)
+    recovery.retry(waiting.pk, actor=OPERATOR)
+    assert finish(held, Succeeded(output={"v": 1})).applied
+    assert "ready" not in states(waiting).values()
     drain()
     assert (output(other), output(waiting)) == (2, 2)
     check_journal(waiting)

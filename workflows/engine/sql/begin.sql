@@ -45,7 +45,7 @@ DECLARE
     v_from text;
 BEGIN
     SELECT x.* INTO r FROM workflows_run x JOIN workflows_steprun y ON y.run_id = x.id
-     WHERE y.id = p_step AND x.state IN ('queued', 'running', 'waiting') AND (x.stopping = '' OR y.at_end);
+     WHERE y.id = p_step AND x.state IN ('queued', 'running', 'waiting') AND (y.at_end OR (x.stopping = '' AND x.admitted));
     IF NOT FOUND THEN
         RETURN NULL;
     END IF;

@@ -63,9 +63,10 @@ END $$;
 CREATE OR REPLACE FUNCTION interlock_put_aside(p_step bigint) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
     v_run text;
+    v_at_end boolean;
 BEGIN
-    SELECT run_id INTO v_run FROM workflows_steprun WHERE id = p_step;
-    IF interlock_quiet(v_run) THEN
+    SELECT run_id, at_end INTO v_run, v_at_end FROM workflows_steprun WHERE id = p_step;
+    IF interlock_quiet(v_run, v_at_end) THEN
         UPDATE workflows_steprun SET state = 'pending', waiting_on = 0 WHERE id = p_step AND state = 'ready';
     ELSIF NOT EXISTS (SELECT 1 FROM workflows_run WHERE id = v_run AND ended_at IS NULL) THEN
         UPDATE workflows_steprun SET state = 'cancelled', ended_at = clock_timestamp()

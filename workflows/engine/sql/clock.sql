@@ -14,12 +14,12 @@ END $$;
 -- Timers that are due: retries, waits for a time, and waits for anything else that took too long.
 CREATE OR REPLACE FUNCTION interlock_wake(p_limit integer) RETURNS jsonb LANGUAGE sql AS $$
     WITH due AS (
-        SELECT id, run_id FROM workflows_steprun
+        SELECT id, run_id, at_end FROM workflows_steprun
          WHERE state = 'waiting' AND wake_at <= clock_timestamp() AND reason <> 'children'
          ORDER BY wake_at LIMIT p_limit FOR UPDATE SKIP LOCKED
     ), woken AS (
         UPDATE workflows_steprun s
-           SET state = CASE WHEN interlock_quiet(due.run_id) THEN 'pending' ELSE 'ready' END, reason = '', wake_at = NULL,
+           SET state = CASE WHEN interlock_quiet(due.run_id, due.at_end) THEN 'pending' ELSE 'ready' END, reason = '', wake_at = NULL,
                waiting_on = 0, awaits = NULL, ready_at = clock_timestamp()
           FROM due WHERE s.id = due.id
         RETURNING s.id, s.state)

@@ -10,7 +10,8 @@ DECLARE
     v_active integer;
     v_open integer;
     v_last integer;
-    v_quiet boolean;
+    v_paused boolean;
+    v_quiet boolean;  -- or the container's run waits for its place
     v_woken bigint[];
     p workflows_steprun;
 BEGIN
@@ -19,7 +20,7 @@ BEGIN
         RETURN jsonb_build_object('ready', '[]'::jsonb, 'finish', false, 'closing', false, 'ended', r.state);
     END IF;
 
-    v_quiet := r.state = 'paused' AND interlock_quiet(p_run);
+    v_paused := r.state = 'paused' AND interlock_quiet(p_run, true);
     IF p_parent IS NOT NULL AND (r.stopping = '' OR r.closing = 'running') THEN
         SELECT * INTO p FROM workflows_steprun WHERE id = p_parent;
         WHILE p.state = 'cancelled' AND p.parent_id IS NOT NULL LOOP
@@ -28,6 +29,7 @@ BEGIN
             p_gate := NULL;
             SELECT * INTO p FROM workflows_steprun WHERE id = p.parent_id;
         END LOOP;
+        v_quiet := v_paused OR (NOT (r.admitted OR p.at_end) AND interlock_quiet(p_run, p.at_end));
         IF p.kind = 'map' AND p_gate IS NULL THEN
             SELECT min(ordinal) INTO p_gate FROM workflows_steprun
              WHERE parent_id = p.id AND held AND state = 'pending' AND NOT superseded;
@@ -51,7 +53,7 @@ BEGIN
       INTO v_active, v_open, v_last
       FROM workflows_steprun
      WHERE run_id = p_run AND NOT superseded AND state NOT IN ('succeeded', 'skipped', 'failed', 'cancelled');
-    IF (r.stopping <> '' AND v_active = 0 AND v_last = 0) OR (r.stopping = '' AND v_open = 0 AND NOT v_quiet) THEN
+    IF (r.stopping <> '' AND v_active = 0 AND v_last = 0) OR (r.stopping = '' AND v_open = 0 AND NOT v_paused) THEN
         IF r.closing = 'pending' OR r.stopping = '' THEN
             RETURN jsonb_build_object('ready', '[]'::jsonb, 'finish', r.closing <> 'pending',
                                       'closing', r.closing = 'pending', 'ended', NULL);

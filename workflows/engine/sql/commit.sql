@@ -121,9 +121,9 @@ BEGIN
         PERFORM interlock_cancel_children(s.run_id, s.path);
     END IF;
     SELECT stopping, state IN ('queued', 'running', 'waiting', 'paused') AND (stopping = '' OR s.at_end),
-           state = 'paused'
+           state = 'paused' OR NOT (admitted OR s.at_end)
       INTO v_stopping, v_active, v_quiet FROM workflows_run WHERE id = s.run_id;
-    v_quiet := v_quiet AND interlock_quiet(s.run_id);
+    v_quiet := v_quiet AND interlock_quiet(s.run_id, s.at_end);
     v_go_on := v_go_on AND NOT v_quiet AND NOT interlock_paused(s.lane);
 
     IF v_outcome = 'expanded' THEN
@@ -161,7 +161,7 @@ BEGIN
         ELSE  -- the run was paused or stopped this very moment: the row is let go, for whoever leads the run on
             UPDATE workflows_steprun
                SET waiting_on = 0, held = false, ready_at = clock_timestamp(),
-                   state = CASE WHEN interlock_quiet(run_id) THEN 'pending' ELSE 'ready' END
+                   state = CASE WHEN interlock_quiet(run_id, at_end) THEN 'pending' ELSE 'ready' END
              WHERE id = v_ready[1] AND state = 'pending';
         END IF;
     END IF;

@@ -53,7 +53,7 @@ DECLARE
     v_state text;
 BEGIN
     SELECT * INTO s FROM workflows_steprun WHERE id = p_step FOR UPDATE;
-    SELECT CASE WHEN s.at_end THEN '' ELSE stopping END, interlock_quiet(s.run_id) INTO v_stopping, v_quiet
+    SELECT CASE WHEN s.at_end THEN '' ELSE stopping END, interlock_quiet(s.run_id, s.at_end) INTO v_stopping, v_quiet
       FROM workflows_run WHERE id = s.run_id;
     UPDATE workflows_attempt SET state = p_how, ended_at = clock_timestamp()
      WHERE step_run_id = s.id AND number = s.attempts_made AND state = 'running'

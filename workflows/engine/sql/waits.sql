@@ -1,9 +1,10 @@
--- Whether a run is paused, so that what becomes free stays pending. The lock, taken only then, keeps a resume from
--- overlooking what is written because of the answer.
-CREATE OR REPLACE FUNCTION interlock_quiet(p_run text) RETURNS boolean LANGUAGE plpgsql AS $$
+-- Whether a run is paused or waits for its place (which its steps at the end do without), so that what becomes free
+-- stays pending. The lock, taken only then, keeps a resume, or who gives it the place, from overlooking what is written
+-- because of the answer.
+CREATE OR REPLACE FUNCTION interlock_quiet(p_run text, p_at_end boolean) RETURNS boolean LANGUAGE plpgsql AS $$
 BEGIN
-    IF (SELECT state = 'paused' FROM workflows_run WHERE id = p_run) THEN
-        RETURN (SELECT state = 'paused' FROM workflows_run WHERE id = p_run FOR SHARE);
+    IF (SELECT state = 'paused' OR NOT (admitted OR p_at_end) FROM workflows_run WHERE id = p_run) THEN
+        RETURN (SELECT state = 'paused' OR NOT (admitted OR p_at_end) FROM workflows_run WHERE id = p_run FOR SHARE);
     END IF;
     RETURN false;
 END $$;
@@ -43,7 +44,8 @@ DECLARE
     s workflows_steprun;
     v_quiet boolean;
 BEGIN
-    v_quiet := interlock_quiet(p_run);
+    v_quiet := interlock_quiet(p_run, coalesce((
+        SELECT at_end FROM workflows_steprun WHERE run_id = p_run AND path = p_path AND NOT superseded), false));
     UPDATE workflows_steprun
        SET state = CASE WHEN v_quiet THEN 'pending' ELSE 'ready' END, reason = '', wake_at = NULL, awaits = NULL,
            waiting_on = 0, answer_hash = p_answer, ready_at = clock_timestamp(), rung_at = NULL, rings = 0,
