@@ -9,9 +9,24 @@ import pytest
 from pytest_django import Settings
 
 from tests.db.engine.test_agents import TWO_PAGES, agent
-from tests.engine import OPERATOR, apply, check_journal, deploy, drain, output, run, states
+from tests.db.engine.test_leases import finish
+from tests.engine import (
+    OPERATOR,
+    apply,
+    check_journal,
+    claim,
+    deploy,
+    drain,
+    expire,
+    output,
+    run,
+    start,
+    states,
+)
 from tests.witness import Behaviour, Witness
 from workflows import database, recovery, runs
+from workflows.engine import commit
+from workflows.engine.outcomes import Succeeded
 from workflows.errors import Conflict, Invalid, UnknownObject
 from workflows.models import AuditEntry, Run, StepRun
 from workflows.replay import forking
@@ -353,3 +368,17 @@ def test_a_step_that_never_ran_is_refused() -> None:
     )
     with pytest.raises(Conflict, match="never ran"):
         recovery.retry(broken.pk, actor=OPERATOR, from_step="b")
+
+
+def test_a_late_reply_to_an_earlier_epoch_leads_to_nothing_in_the_new_one() -> None:
+    beside = "name: w\nsteps: [{id: a, set: {v: 1}}, {id: b, set: {v: 2}}, {id: bad, needs: [], set: {v: '{{ 1 / 0 }}'}}]"
+    broken = start(deploy(beside))
+    held = claim()
+    commit.sending(held, {"key": "k"})
+    expire()
+    drain()
+    recovery.retry(broken.pk, actor=OPERATOR, from_step="a")
+    assert not finish(held, Succeeded(output={"v": 1})).applied
+    assert states(broken)["b"] == "pending"
+    assert broken.journal.filter(type="attempt.late", step="a").count() == 1
+    check_journal(broken)

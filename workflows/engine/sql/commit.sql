@@ -79,7 +79,7 @@ BEGIN
      WHERE id = (c ->> 'step')::bigint
        AND ((state = 'running' AND lease = (c ->> 'lease')::uuid)
             -- A late result of the very attempt whose effect was unknown settles it; so does a person.
-            OR (state = 'unknown' AND attempts_made = v_number
+            OR (state = 'unknown' AND NOT superseded AND attempts_made = v_number
                 AND v_outcome IN ('succeeded', 'failed', 'skipped')))
     RETURNING * INTO s;
     v_applied := FOUND;
