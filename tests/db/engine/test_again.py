@@ -371,7 +371,8 @@ def test_a_step_that_never_ran_is_refused() -> None:
 
 
 def test_a_late_reply_to_an_earlier_epoch_leads_to_nothing_in_the_new_one() -> None:
-    beside = "name: w\nsteps: [{id: a, set: {v: 1}}, {id: b, set: {v: 2}}, {id: bad, needs: [], set: {v: '{{ 1 / 0 }}'}}]"
+    bad = "{id: bad, needs: [], set: {v: '{{ 1 / 0 }}'}}"
+    beside = f"name: w\nsteps: [{{id: a, set: {{v: 1}}}}, {{id: b, set: {{v: 2}}}}, {bad}]"
     broken = start(deploy(beside))
     held = claim()
     commit.sending(held, {"key": "k"})
