@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from django.db import transaction
 from django.db.models import F
-from django.db.models.functions import Now
+from django.db.models.functions import Coalesce, Now
 
 from workflows import audit, database, retained, runs
 from workflows.actor import Actor
@@ -174,6 +174,7 @@ def _lead_on(run: Run, course: Course, *, actor: Actor, reason: str) -> None:
         error=None,
         error_group=None,
         output_hash=None,
+        started_at=Coalesce("started_at", Now()),  # it may have been cancelled before it began
         ended_at=None,
         cost_usd=None,
         tokens=None,

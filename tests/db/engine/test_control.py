@@ -148,6 +148,30 @@ def test_a_cancelled_run_can_be_led_on() -> None:
     check_journal(running)
 
 
+CLEANED = """
+name: cleaned
+steps:
+  - {id: a, set: {at: "{{ run.started_at }}"}}
+  - {id: b, set: {v: 1}}
+output: "{{ steps.a.output.at }}"
+finally: [{id: tidy, set: {v: 1}}]
+"""
+
+
+@pytest.mark.tampers
+def test_a_run_that_is_led_on_has_begun_though_it_was_cancelled_before() -> None:
+    queued = start(deploy(CLEANED))
+    runs.cancel(queued.pk, actor=OPERATOR)
+    recovery.retry(queued.pk, actor=OPERATOR)
+    held = claim()
+    assert held.run_started_at is not None
+    finish(held, Succeeded(output={"at": held.run_started_at}))
+    runs.cancel(queued.pk, actor=OPERATOR)
+    drain()
+    assert states(queued) == {"a": "succeeded", "b": "cancelled", "tidy": "succeeded"}
+    check_journal(queued)
+
+
 def test_a_run_that_goes_on_cannot_be_retried() -> None:
     queued = start(deploy(TWO))
     with pytest.raises(Conflict, match="is queued; only failed or cancelled runs can be retried"):
