@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Iterator
 
 import pytest
+from django.core.cache import cache
 from playwright.sync_api import Browser, Page, expect
 
 from console.models import ApiToken, Role
@@ -44,7 +45,8 @@ def page(request: pytest.FixtureRequest, browser: Browser) -> Iterator[Page]:
 
 @pytest.fixture
 def hands(clean: Page, served: str, transactional_db: None, request: pytest.FixtureRequest) -> Hands:
-    """An admin's hands. `land` when the data is there."""
+    """An admin's hands. `land` when the data is there. What the pages of another test left in the cache is gone."""
+    cache.clear()
     clean.context.add_cookies([session_cookie(Role.ADMIN, served)])  # type: ignore[list-item]
     return Hands(clean, touch="phone" in request.node.callspec.id)
 

@@ -30,6 +30,7 @@ class Reopened:
     reason: str = ""
     waiting_on: int = 0
     settling: bool = False
+    failing: bool = False  # it still has to fail, with what it absorbed before it was cancelled
 
 
 def reopen(plan: Plan, steps: Sequence[StepRun], *, opened: frozenset[str] = frozenset()) -> list[Reopened]:
@@ -37,44 +38,45 @@ def reopen(plan: Plan, steps: Sequence[StepRun], *, opened: frozenset[str] = fro
 
     Failed ones run again, unless somebody absorbed the failure; cancelled ones take up their place again.
     """
-    absorbed = [
-        taken for step in steps if step.state == "failed" if (taken := _absorbing(plan, step)) is not None
-    ]
-    kept = tuple(prefix for prefix in absorbed if prefix)
+    takers = {
+        step.path: decide.absorb(plan, plan.nodes[step.step_id], step.path)
+        for step in steps
+        if step.state == "failed"
+    }
+    # By itself (None) or by who is around it; the other failures stopped the run.
+    absorbed = {path: taken for path, taken in takers.items() if taken is None or taken.scope != "run"}
+    kept = tuple(taken.prefix for taken in absorbed.values() if taken)
     again = [
         step
         for step in steps
         if step.state in AGAIN
         and not step.path.startswith(kept)
-        and not (step.state == "failed" and _absorbing(plan, step) is not None)
+        and step.path not in absorbed
         # A failed call of an agent's tool was told to its model, which went on.
         and not (step.state == "failed" and step.kind == agent.CALL)
     ]
     open_paths = opened | {step.path for step in again}
     open_paths |= {step.path for step in steps if step.state not in states.STEP_ENDED}
     parents = {step.parent_id for step in steps if step.parent_id is not None}
-    unfinished = {step.parent_id for step in again}
+    unfinished = {step.parent_id for step in steps if step.path in open_paths}
+    failing = {taken.container for taken in absorbed.values() if taken and taken.scope == "container"}
     return [
-        _reopened(plan, step, open_paths, has_children=step.pk in parents, has_open=step.pk in unfinished)
+        _container(step, has_open=step.pk in unfinished, failing=step.path in failing)
+        if step.pk in parents
+        else _reopened(plan, step, open_paths)
         for step in again
     ]
 
 
-def _absorbing(plan: Plan, step: StepRun) -> str | None:
-    """Return below which prefix a failure was absorbed; '' for the step itself; None when it stopped the run."""
-    taken = decide.absorb(plan, plan.nodes[step.step_id], step.path)
-    if taken is None:
-        return ""
-    return None if taken.scope == "run" else taken.prefix
+def _container(step: StepRun, *, has_open: bool, failing: bool) -> Reopened:
+    """It waits for what is inside; where all of that had ended, what it came to is still to be collected."""
+    failing = failing and step.state == "cancelled"
+    if has_open:
+        return Reopened(step, "waiting", reason="children", failing=failing)
+    return Reopened(step, "ready", settling=True, failing=failing)
 
 
-def _reopened(
-    plan: Plan, step: StepRun, open_paths: frozenset[str], *, has_children: bool, has_open: bool
-) -> Reopened:
-    if has_children:
-        if step.state == "failed" and not has_open:  # its children had ended; collecting them failed
-            return Reopened(step, "ready", settling=True)
-        return Reopened(step, "waiting", reason="children")
+def _reopened(plan: Plan, step: StepRun, open_paths: frozenset[str]) -> Reopened:
     if step.kind in agent.INNER:
         return _reopened_inner(step, open_paths)
     left = _needs_left(plan, step, open_paths)

@@ -10,7 +10,7 @@ from django.db import transaction
 from django.db.models import F
 from django.db.models.functions import Coalesce, Now
 
-from workflows import audit, database, retained, runs
+from workflows import audit, database, retained, runs, states
 from workflows.actor import Actor
 from workflows.engine import bundle, dispatch, execute, hints
 from workflows.engine.again import Fresh, Reopened
@@ -87,7 +87,7 @@ def _continue(run: Run, ask: Ask, *, actor: Actor, reason: str, held: str | None
     """Lead a run on; return the step runs that are ready, in it and in its child runs. Raises: Conflict."""
     steps = list(run.steps.filter(superseded=False).order_by("id").select_for_update())
     course = planning.course(run, steps, ask)
-    if course.is_empty:
+    if course.is_empty and run.state == "failed" and all(step.state in states.STEP_ENDED for step in steps):
         raise Conflict(
             f"Run {run.pk} has no failed step: what failed is its output expression. "
             "Deploy a corrected workflow and retry it on that release, or start a new run.",
@@ -101,11 +101,11 @@ def _continue(run: Run, ask: Ask, *, actor: Actor, reason: str, held: str | None
     admitted = database.call("interlock_take_place", run.pk)
     for each in course.reopened:
         _write(run, each, admitted=admitted)
-    fresh = _renew(run, course, admitted=admitted)
-    if not course.reopened and not course.fresh:
-        return ready + execute.close(run.pk, release=run.release_id, parent=None)
-    ready += [each.step.pk for each in course.reopened if each.state == "ready" and admitted]
-    return ready + fresh
+    own = _renew(run, course, admitted=admitted)
+    own += [each.step.pk for each in course.reopened if each.state == "ready" and admitted]
+    if admitted and not own:  # it waits for a person, or for another run; or nothing of it was left to do
+        own = execute.close(run.pk, release=run.release_id, parent=None)
+    return ready + own
 
 
 def _holding(run: Run, course: Course, path: str) -> Course:
@@ -220,7 +220,7 @@ def _write(run: Run, each: Reopened, *, admitted: bool) -> None:
         alone=False,
         failures=0,
         losses=0,
-        error=None,
+        error=step.error if each.failing else None,
         ended_at=None,
         wake_at=None,
         ready_at=Now() if state == "ready" else None,
@@ -228,13 +228,14 @@ def _write(run: Run, each: Reopened, *, admitted: bool) -> None:
         rings=0,
         events=F("events") + 1,
     )
+    data = {"state": state, "settles": each.settling or state == "waiting"}
     JournalEvent.objects.create(
         run_id=run.pk,
         type="step.reopened",
         step=step.path,
         epoch=step.epoch,
         n=step.events + 1,
-        data={"state": state, "settles": each.settling or state == "waiting"},
+        data={**data, "failing": True} if each.failing else data,
     )
 
 

@@ -234,7 +234,9 @@ class Walk:
         inside = any(path.startswith((f"{step.path}/", f"{step.path}[")) for path in self.run.steps)
         step.state = str(event.data.get("state", "ready"))
         step.settles = bool(event.data.get("settles", inside or step.state == "waiting"))
-        step.error = step.failing = step.ended_at = None
+        step.error = step.ended_at = None
+        if not event.data.get("failing"):
+            step.failing = None
 
     def _ended(self, event: Event, step: Step, what: str) -> None:
         """An attempt has come to something: decide the same anew, then go on with what is recorded."""

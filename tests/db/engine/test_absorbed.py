@@ -14,13 +14,14 @@ from tests.engine import OPERATOR, check_journal, claim, deploy, drain, expire, 
 from tests.threads import DatabaseThread, DatabaseThreads
 from tests.witness import Behaviour, Witness
 from tests.workers import until
-from workflows import approvals, database, recovery
+from workflows import approvals, database, recovery, runs
 from workflows.engine import attempt, clock, commit, execute
 from workflows.engine.commit import Claim
 from workflows.engine.leases import Active
 from workflows.engine.outcomes import Outcome
 from workflows.engine.views import Known
 from workflows.models import Run, StepRun
+from workflows.replay import verify
 
 Json = Any
 LITTLE = "{kind: Workflow, name: little, steps: [{id: only, set: {v: 1}}]}"
@@ -102,6 +103,21 @@ def test_what_was_out_when_its_neighbour_failed_leads_to_nothing(kind: str) -> N
         assert finish(each, outcome).applied
         assert states(run)[each.path] == "cancelled"
     ends_as_if_nothing_were_inside(run)
+
+
+@pytest.mark.parametrize("kind", AROUND)
+def test_a_retry_of_a_run_cancelled_before_its_container_settled_knows_of_the_failure(kind: str) -> None:
+    run, bad, [other] = begun(kind, SIMPLE)
+    came = act(other)
+    finish(bad, act(bad))
+    runs.cancel(run.pk, actor=OPERATOR)
+    finish(other, came)
+    run.refresh_from_db()
+    assert run.state == "cancelled"
+    recovery.retry(run.pk, actor=OPERATOR, reason="it was cancelled by mistake")
+    ends_as_if_nothing_were_inside(run)
+    assert states(run)["c"] == ("succeeded" if kind == "item" else "failed")
+    assert verify.replay(run.pk).verdict == "identical"
 
 
 def test_in_a_run_that_stops_neither() -> None:

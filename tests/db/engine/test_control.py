@@ -24,6 +24,7 @@ from workflows.engine import clock, commit
 from workflows.engine.outcomes import Failed, StepError, Stopped, Succeeded
 from workflows.errors import Conflict, Invalid, UnknownObject
 from workflows.models import AuditEntry, Run, StepRun
+from workflows.replay import verify
 
 
 def order(workflow: str, **given: Any) -> runs.Order:
@@ -172,14 +173,39 @@ def test_a_run_that_is_led_on_has_begun_though_it_was_cancelled_before() -> None
     check_journal(queued)
 
 
+@pytest.mark.parametrize("flow", ["SOLE", "TWO"])
+@pytest.mark.parametrize("settled_first", [False, True])
+def test_a_cancelled_run_whose_step_is_unknown_can_be_led_on(flow: str, *, settled_first: bool) -> None:
+    held = unknown_run(SOLE if flow == "SOLE" else TWO)
+    runs.cancel(held.pk, actor=OPERATOR)
+    settle = {"action": "supply", "output": {"v": 1}, "actor": OPERATOR, "reason": "looked it up"}
+    if settled_first:
+        recovery.resolve(held.pk, "a", **settle)  # type: ignore[arg-type]
+    held.refresh_from_db()
+    assert held.state == "cancelled"
+    recovery.retry(held.pk, actor=OPERATOR, reason="it was cancelled by mistake")
+    if not settled_first:
+        held.refresh_from_db()
+        assert (held.state, drain()) == ("waiting", 0)
+        recovery.resolve(held.pk, "a", **settle)  # type: ignore[arg-type]
+    drain()
+    held.refresh_from_db()
+    assert held.state == "succeeded"
+    check_journal(held)
+    assert verify.replay(held.pk).verdict == "identical"
+
+
 def test_a_run_that_goes_on_cannot_be_retried() -> None:
     queued = start(deploy(TWO))
     with pytest.raises(Conflict, match="is queued; only failed or cancelled runs can be retried"):
         recovery.retry(queued.pk, actor=OPERATOR)
 
 
-def unknown_run() -> Run:
-    running = start(deploy(TWO))
+SOLE = "name: sole\nsteps: [{id: a, set: {v: 1}}]\noutput: '{{ steps.a.output.v }}'"
+
+
+def unknown_run(workflow: str = TWO) -> Run:
+    running = start(deploy(workflow))
     commit.sending(claim(), {"key": "k"})
     expire()
     return running

@@ -255,3 +255,20 @@ def test_a_ready_row_whose_run_is_gone_or_ended_holds_nobody_up() -> None:
     database.fetch_all("DELETE FROM workflows_run WHERE id = $1 RETURNING id", [gone.pk])
     assert claim().run == good.pk
     assert not StepRun.objects.filter(run_id__in=[ended.pk, gone.pk], state="ready").exists()
+
+
+def test_the_end_of_a_child_run_begins_nothing_in_a_paused_lane() -> None:
+    child = deploy(ONE.replace("NAME", "child"))
+    outer = start(deploy("name: outer\nsteps: [{id: inner, workflow: child}]\noutput: 1"))
+    pauses.add(environment=None, workflow=child, actor=OPERATOR, reason="let it be asked for first")
+    drain()
+    assert states(outer)["inner"] == "waiting"
+    pauses.add(environment=None, workflow="outer", actor=OPERATOR, reason="look at it")
+    pauses.end(Pause.objects.get(workflow=child).pk, actor=OPERATOR)
+    drain()
+    outer.refresh_from_db()
+    assert (states(outer)["inner"], outer.ended_at) == ("ready", None)
+    pauses.end(Pause.objects.get(workflow="outer").pk, actor=OPERATOR)
+    drain()
+    assert output(outer) == 1
+    check_journal(outer)

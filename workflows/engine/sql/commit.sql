@@ -146,6 +146,9 @@ BEGIN
             v_woken := interlock_end_run(s.run_id, 'succeeded', '', decode(c ->> 'end', 'hex'));
             v_ended := v_woken IS NOT NULL;
             v_ready := v_ready || coalesce(v_woken, '{}');
+            -- What waited elsewhere for the end of this run may not begin right here.
+            v_go_on := v_go_on AND NOT EXISTS (
+                SELECT FROM workflows_steprun WHERE id = v_ready[1] AND (alone OR interlock_paused(lane)));
         END IF;
     END IF;
     IF v_state <> 'waiting' AND s.kind = 'approval' THEN
