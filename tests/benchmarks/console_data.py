@@ -150,7 +150,13 @@ def in_the_middle() -> Run:
 
 
 def history(stand: Stand, name: str, size: Size) -> str:
-    """Make a database of this name, unless an earlier benchmark did; return its address.
+    """Make a database of this name, unless an earlier benchmark did; return its address."""
+    said = f"{size.runs:,} runs over {size.days:g} days, {size.steps} steps each"
+    return made_once(stand, name, said, __name__, str(size.runs), str(size.days), str(size.steps))
+
+
+def made_once(stand: Stand, name: str, said: str, module: str, *arguments: str) -> str:
+    """Let a module fill a database of this name, unless an earlier benchmark did; return its address.
 
     A database of its own: the engine of another benchmark must not find these steps and try to work them.
     """
@@ -158,9 +164,9 @@ def history(stand: Stand, name: str, size: Size) -> str:
     with psycopg.connect(stand.servers.postgres.url(), autocommit=True) as admin:
         known = admin.execute("SELECT 1 FROM pg_database WHERE datname = %s", [name]).fetchone()
     if not known:
-        frame.note(f"{size.runs:,} runs over {size.days:g} days, {size.steps} steps each …")
+        frame.note(f"{said} …")
         stand.database(name)
-        child(url, __name__, str(size.runs), str(size.days), str(size.steps))
+        child(url, module, *arguments)
     return url
 
 

@@ -12,7 +12,6 @@ import time
 from collections.abc import Callable
 from typing import Final, TypeVar
 
-import psycopg
 from django.core.management import call_command
 from django.db import connection
 
@@ -21,6 +20,7 @@ from tests.benchmarks.frame import Row, Stand, percentile
 from workflows.queries import lineage
 
 SHORT_RUNS: Final = 1_000
+USES_OF_A_RUN: Final = lineage_data.STEPS * lineage_data.USES_OF_A_STEP
 GOAL_MS: Final = 100.0  # what a reader takes for instantly
 _HERE: Final = "tests.benchmarks.lineage"  # also where this module is the program
 Found = TypeVar("Found")
@@ -37,7 +37,7 @@ def measure(stand: Stand, rounds: int, scale: float) -> list[Row]:
         for url, found in ((long, ours), (short, baseline)):
             for what, taken in json.loads(console_data.child(url, _HERE, "ask")).items():
                 found.setdefault(what, []).extend(taken)
-    return [_row(what, ours[what], baseline.get(what, []), uses=runs * 24) for what in ours]
+    return [_row(what, ours[what], baseline.get(what, []), uses=runs * USES_OF_A_RUN) for what in ours]
 
 
 def _row(what: str, ours: list[float], baseline: list[float], *, uses: int) -> Row:
@@ -57,14 +57,8 @@ def _row(what: str, ours: list[float], baseline: list[float], *, uses: int) -> R
 
 
 def _history(stand: Stand, name: str, runs: int) -> str:
-    url = stand.servers.postgres.url(name)
-    with psycopg.connect(stand.servers.postgres.url(), autocommit=True) as admin:
-        known = admin.execute("SELECT 1 FROM pg_database WHERE datname = %s", [name]).fetchone()
-    if not known:
-        frame.note(f"{runs * 24:,} uses by {runs:,} runs …")
-        stand.database(name)
-        console_data.child(url, _HERE, "fill", str(runs))
-    return url
+    said = f"{runs * USES_OF_A_RUN:,} uses by {runs:,} runs"
+    return console_data.made_once(stand, name, said, _HERE, "fill", str(runs))
 
 
 def _fill(runs: int) -> None:
