@@ -108,7 +108,7 @@ def database_url() -> str:
     return SERVERS.postgres.url(quote(connection.settings_dict["NAME"]))
 
 
-def until(condition: Callable[[], object], *, within_s: float = 10, what: str = "condition") -> None:
+def until(condition: Callable[[], object], *, within_s: float = 30, what: str = "condition") -> None:
     """Wait until `condition()` holds, looking every 20 ms.
 
     Raises:

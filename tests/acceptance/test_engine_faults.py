@@ -10,12 +10,13 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+import redis
 from django.db import connection
 
 from tests.engine import OPERATOR, check_journal, deploy, output, start, states
 from tests.servers import Servers
 from tests.witness import Behaviour, Witness
-from tests.workers import Worker, Workers
+from tests.workers import Worker, Workers, until
 from workflows import recovery
 from workflows.models import Attempt, Run
 
@@ -50,14 +51,6 @@ def paying(witness: Witness, effect: str, *, timeout: str = "5s") -> str:
     return deploy(
         PAY.format(effect=effect), tools=TOOL.format(url=witness.url("/pay"), effect=effect, timeout=timeout)
     )
-
-
-def until(done: Callable[[], Any], *, within_s: float = 30) -> None:
-    """Wait for something to become true."""
-    ends = time.monotonic() + within_s
-    while not done():
-        assert time.monotonic() < ends, f"still not so after {within_s} s"
-        time.sleep(0.05)
 
 
 def in_state(run: Run, *names: str) -> Callable[[], bool]:
@@ -252,6 +245,30 @@ def test_a_broker_that_dies_during_200_runs_loses_none(worker: Workers, servers:
     servers.start_valkey()
     runs += [start(deploy_once(SIMPLE), n=n) for n in range(120, 200)]
     all_end(runs)
+
+
+def test_a_broker_that_dies_while_every_thread_is_busy_leaves_no_worker_deaf(
+    worker: Workers, servers: Servers, witness: Witness
+) -> None:
+    """Messages that were taken and wait for a thread can be acknowledged to nobody; new ones are heard all the same."""
+    witness.behave("/pay", Behaviour(delay_s=4))
+    worker.start(threads=2, env=FAST)
+    busy_name = paying(witness, "idempotent", timeout="20s")
+    busy = [start(busy_name) for _ in range(2)]
+    until(lambda: len(witness.calls) == 2)
+    waiting = [start(deploy_once(SIMPLE), n=n) for n in range(4)]
+    until(lambda: _taken(servers) == 2)
+    servers.kill("valkey")
+    until(lambda: all(in_state(run, "succeeded")() for run in busy))
+    all_end(waiting)
+    servers.start_valkey()
+    all_end([start(deploy_once(SIMPLE), n=n) for n in range(4)])
+
+
+def _taken(servers: Servers) -> int:
+    """Return how many messages a worker has taken and not acknowledged."""
+    with redis.Redis.from_url(servers.valkey.url()) as client:
+        return int(client.hlen("unacked"))
 
 
 def test_a_database_that_dies_loses_nothing_that_was_accepted(
