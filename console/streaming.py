@@ -90,9 +90,14 @@ class Stream:
 
 
 async def _wait(bell: asyncio.Event, seconds: float) -> bool:
-    """Wait for the bell; say whether it rang in time."""
+    """Wait for the bell; say whether it rang in time.
+
+    Not by `asyncio.wait_for`: before Python 3.12 it forgets that it was cancelled if the bell rings in that moment, and
+    the stream of a client that has gone would go on.
+    """
     try:
-        return await asyncio.wait_for(bell.wait(), seconds)
+        async with asyncio.timeout(seconds):
+            return await bell.wait()
     except TimeoutError:
         return False
 

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from console import streaming
+from console import hub, streaming
 from console.streaming import Look, Stream
 
 BEAT = ": still here\n\n"
@@ -47,6 +47,35 @@ def test_what_happens_is_told_and_no_beat_comes_between() -> None:
     ]
     heard = frames(Stream("r_busy", "user:1", 0, lambda after: told[after], heartbeat_s=5, longest_s=60))
     assert heard[1:] == ["a", "b", "c"]
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("turns", range(4))
+def test_a_client_that_goes_in_the_moment_of_a_hint_is_let_go(turns: int) -> None:
+    """`turns` of the event loop lie between the hint and the news that the client has gone."""
+
+    async def leave() -> None:
+        streams = [Stream("r_left", "user:1", 0, lambda after: Look()) for _ in range(streaming.MOST_PER_PERSON)]
+        listening = [asyncio.create_task(_drain(stream)) for stream in streams]
+        async with asyncio.timeout(10):
+            while not hub.of_this_loop().hears:
+                await asyncio.sleep(0.01)
+        await asyncio.sleep(0.6)  # all have looked, and wait
+        hub.of_this_loop().ring("r_left")
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        for task in listening:
+            task.cancel()
+        _, left = await asyncio.wait(listening, timeout=2)
+        assert not left
+        assert not streaming._open["user:1"]
+
+    asyncio.run(leave())
+
+
+async def _drain(stream: Stream) -> None:
+    async for _ in stream.frames():
+        pass
 
 
 def test_the_times_of_the_product_keep_proxies_and_workers_content() -> None:
