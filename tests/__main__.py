@@ -18,7 +18,7 @@ from tests.chromium import install
 PARALLEL = ("-n", "auto", "--maxprocesses", "4", "--dist", "worksteal")
 # Tests that drive a browser or whole processes may run out of time beside others on a busy machine. A few of them
 # that failed are tried once more, alone, and named at the end; of any other test the first word is the last.
-_ON_A_CLOCK: Final = ("tests/browser/", "tests/acceptance/")
+_ON_A_CLOCK: Final = ("tests/browser/", "tests/acceptance/", "tests/web/test_run_stream.py")
 _NEVER_TWICE: Final = ("tests/acceptance/test_chaos.py",)
 _FEW: Final = 5
 _FAILED: Final = 1  # pytest's exit status where tests failed, and nothing worse

@@ -29,6 +29,7 @@ class Hands:
                 self.press(key)
 
     def press(self, key: str) -> None:
+        self.page.wait_for_load_state()  # before, no script hears keys
         self.page.keyboard.press(key)
         self.acts += 1
 

@@ -43,6 +43,7 @@ def test_an_edit_is_checked_planned_saved_and_compared(editor: Page, address: st
     expect(editor.locator("#preview")).to_contain_text("Changed: set")
     editor.keyboard.press("Control+s")
     expect(editor.locator(".plan")).to_contain_text("waits to be deployed")
+    editor.wait_for_load_state()  # the scripts that hear keys are there
     editor.get_by_label("Note").fill("Archive them")
     editor.keyboard.press("Control+s")
     editor.wait_for_url("**/workflows/claims/")
@@ -70,6 +71,7 @@ def test_documents_are_applied_by_paste_with_the_keyboard(editor: Page, address:
     editor.keyboard.insert_text(example_workflows.FIRST.replace("name: claims", "name: complaints"))
     editor.keyboard.press("Control+Enter")
     expect(editor.locator(".plan")).to_contain_text("goes live at once in production")
+    editor.wait_for_load_state()  # the scripts that hear keys are there
     editor.keyboard.press("Control+Enter")
     editor.wait_for_url("**/workflows/complaints/")
     assert Definition.objects.get(name="complaints").latest_version == 1
