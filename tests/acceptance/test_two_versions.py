@@ -16,10 +16,10 @@ from typing import Final
 import pytest
 from django.db import connection
 
-from tests.acceptance.test_engine_faults import FAST, paying, until
+from tests.acceptance.test_engine_faults import FAST, paying
 from tests.engine import check_journal, output, start
 from tests.witness import Behaviour, Witness
-from tests.workers import ROOT, Worker, Workers, database_url
+from tests.workers import ROOT, Worker, Workers, database_url, until
 from workflows.engine import functions
 from workflows.models import Run
 

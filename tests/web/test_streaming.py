@@ -55,7 +55,9 @@ def test_a_client_that_goes_in_the_moment_of_a_hint_is_let_go(turns: int) -> Non
     """`turns` of the event loop lie between the hint and the news that the client has gone."""
 
     async def leave() -> None:
-        streams = [Stream("r_left", "user:1", 0, lambda after: Look()) for _ in range(streaming.MOST_PER_PERSON)]
+        streams = [
+            Stream("r_left", "user:1", 0, lambda after: Look()) for _ in range(streaming.MOST_PER_PERSON)
+        ]
         listening = [asyncio.create_task(_drain(stream)) for stream in streams]
         async with asyncio.timeout(10):
             while not hub.of_this_loop().hears:
