@@ -18,6 +18,7 @@ from tests.servers import Servers
 from tests.witness import Behaviour, Witness
 from tests.workers import Worker, Workers, until
 from workflows import recovery
+from workflows.engine import dispatch
 from workflows.models import Attempt, Run
 
 # Short leases, so that a lost worker is noticed in seconds.
@@ -224,8 +225,6 @@ def deploy_once(text: str) -> str:
 
 
 def test_doubled_and_reordered_messages_change_nothing(worker: Workers) -> None:
-    from workflows.engine import dispatch  # noqa: PLC0415
-
     runs = [start(deploy_once(SIMPLE), n=n) for n in range(10)]
     steps = [step for run in runs for step in run.steps.values_list("pk", flat=True)]
     for _ in range(3):
@@ -247,12 +246,22 @@ def test_a_broker_that_dies_during_200_runs_loses_none(worker: Workers, servers:
     all_end(runs)
 
 
+def test_without_a_broker_workers_look_for_themselves(worker: Workers, servers: Servers) -> None:
+    """One that was there before the broker went, then one that has never seen it."""
+    worker.start(env=FAST)
+    servers.kill("valkey")
+    all_end([start(deploy_once(SIMPLE), n=n) for n in range(20)])
+    worker.stop_all()
+    worker.start(env=FAST, wait=False)
+    all_end([start(deploy_once(SIMPLE), n=n) for n in range(20)])
+
+
 def test_a_broker_that_dies_while_every_thread_is_busy_leaves_no_worker_deaf(
     worker: Workers, servers: Servers, witness: Witness
 ) -> None:
     """Messages that were taken and wait for a thread can be acknowledged to nobody; new ones are heard all the same."""
     witness.behave("/pay", Behaviour(delay_s=4))
-    worker.start(threads=2, env=FAST)
+    deaf = worker.start(threads=2, env=FAST)
     busy_name = paying(witness, "idempotent", timeout="20s")
     busy = [start(busy_name) for _ in range(2)]
     until(lambda: len(witness.calls) == 2)
@@ -261,14 +270,23 @@ def test_a_broker_that_dies_while_every_thread_is_busy_leaves_no_worker_deaf(
     servers.kill("valkey")
     until(lambda: all(in_state(run, "succeeded")() for run in busy))
     all_end(waiting)
+    until(lambda: deaf.log.count("Couldn't ack") == 2)
     servers.start_valkey()
     all_end([start(deploy_once(SIMPLE), n=n) for n in range(4)])
+    until(lambda: dispatch.ring([0]) == 1)
+    until(lambda: _left(servers) == 0)  # it hears again, and does not only look for itself
 
 
 def _taken(servers: Servers) -> int:
     """Return how many messages a worker has taken and not acknowledged."""
     with redis.Redis.from_url(servers.valkey.url()) as client:
         return int(client.hlen("unacked"))
+
+
+def _left(servers: Servers) -> int:
+    """Return how many messages nobody has taken."""
+    with redis.Redis.from_url(servers.valkey.url()) as client:
+        return int(client.llen("interlock"))
 
 
 def test_a_database_that_dies_loses_nothing_that_was_accepted(

@@ -73,6 +73,12 @@ class Process:
         with self._lock:
             return not self._alone and not self.draining.is_set()
 
+    def has_room(self) -> bool:
+        """Say whether a thread of this process stands idle, and may claim."""
+        with self._lock:
+            busy = len(self._active) >= self.threads
+        return not busy and self.takes_more()
+
     def to_renew(self) -> list[uuid.UUID]:
         """Return the leases to renew."""
         now = time.monotonic()

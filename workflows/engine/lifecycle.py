@@ -10,19 +10,20 @@ import structlog
 from django.conf import settings
 
 from workflows import database
-from workflows.engine import clock, heartbeat
+from workflows.engine import clock, heartbeat, lookout
 from workflows.engine.leases import Process
 
 log = structlog.get_logger()
 
 
 def start(here: Process, *, threads: int) -> None:
-    """Start the heartbeat and the clock of this process."""
+    """Start the heartbeat, the clock and the lookout of this process."""
     here.threads = threads
     here.retire = _ask_ourselves_to_end
     heartbeat.beat(here)
     heartbeat.Heartbeat(here).start()
     clock.Clock(here).start()
+    lookout.Lookout(here).start()
     log.info("worker_started", worker=here.id, threads=threads)
 
 
