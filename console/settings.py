@@ -356,7 +356,7 @@ TOOL_PYTHON = _words("INTERLOCK_TOOL_PYTHON")
 MCP_COMMANDS = _commands("INTERLOCK_MCP_COMMANDS")
 # Folders that a corpus' `sources: [{path}]` may lie under.
 CORPUS_ROOTS = _folders("INTERLOCK_CORPUS_ROOTS")
-UPLOAD_MAX_BYTES = int(_number("INTERLOCK_UPLOAD_MAX_MB", 64, low=1, high=4096)) * 1024 * 1024
+UPLOAD_MAX_BYTES = int(_number("INTERLOCK_UPLOAD_MAX_MB", 64, low=1, high=4096)) * 1_000_000
 # This machine's own model, an OpenAI-compatible server, where `manage.py up` runs one.
 LOCAL_LLM_URL = _text("INTERLOCK_LOCAL_LLM_URL") or _runtime.get("local_llm_url", "")
 # The demo's own tool server on loopback, where `manage.py up` runs one.

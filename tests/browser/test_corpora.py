@@ -75,7 +75,7 @@ def test_a_file_of_200_mb_is_refused_in_place_and_never_sent(
     editing.on("request", lambda request: sent.append(request.url) if request.method == "POST" else None)
     editing.locator("#file").set_input_files([str(large), _text_file(tmp_path, "x.docx", "PK")])
     rows = editing.locator("[data-files] li")
-    expect(rows.nth(0)).to_contain_text("It has 209.7 MB; at most 67.1 MB are taken. Nothing was sent.")
+    expect(rows.nth(0)).to_contain_text("It has 209.7 MB; at most 64.0 MB are taken. Nothing was sent.")
     expect(rows.nth(1)).to_contain_text("Not a kind that can be read")
     editing.get_by_role("button", name="Leave x.docx out").click()
     expect(rows).to_have_count(1)

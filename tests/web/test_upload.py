@@ -32,7 +32,7 @@ def _file(name: str, data: bytes, kind: str = "application/octet-stream") -> Sim
 
 def test_the_bounds_are_told_before(editor: Client) -> None:
     page = editor.get(UPLOAD).content.decode()
-    for text in (".pdf", "67.1 MB", "200 files", 'enctype="multipart/form-data"'):
+    for text in (".pdf", "64.0 MB", "200 files", 'enctype="multipart/form-data"'):
         assert text in page
 
 
