@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from django.db import transaction
 from django.utils import timezone
-from playwright.sync_api import BrowserContext, Page, expect
+from playwright.sync_api import APIResponse, BrowserContext, Page, Route, expect
 
 from console.models import Role
 from console.streaming import HEARTBEAT_S
@@ -106,6 +106,33 @@ def test_a_run_deleted_meanwhile_keeps_what_the_page_shows(watched: Page, addres
     expect(watched.get_by_role("alert")).to_contain_text("This run was deleted.", timeout=8000)
     expect(watched.locator(LIVE)).to_have_text("Deleted")
     expect(watched.locator(".step-row")).to_have_count(5)
+
+
+def test_what_was_asked_for_before_a_run_was_deleted_changes_nothing_after(watched: Page, address: str) -> None:
+    held: list[tuple[Route, APIResponse]] = []
+
+    def hold(route: Route) -> None:
+        if route.request.headers.get("hx-request") and not held:
+            held.append((route, route.fetch()))
+        else:
+            route.fallback()
+
+    made = open_run(watched, address)
+    watched.route(lambda url: "/runs/r_0000000000001/" in url and "/live/" not in url, hold)
+    hints.tell(made.run.id)
+    made.journal("step.progress", 6, step=made.steps["search"])
+    while not held:
+        watched.wait_for_timeout(100)
+    with transaction.atomic():
+        Run.objects.filter(pk=made.run.pk).delete()
+    hints.tell(made.run.id)
+    expect(watched.get_by_role("alert")).to_contain_text("This run was deleted.", timeout=8000)
+    route, answer = held[0]
+    with watched.expect_event("requestfinished"):
+        route.fulfill(response=answer)
+    watched.wait_for_timeout(3000)  # longer than a poll's beat
+    expect(watched.get_by_role("alert")).to_contain_text("This run was deleted.")
+    expect(watched.locator(LIVE)).to_have_text("Deleted")
 
 
 def test_a_paused_page_stands_still_and_catches_up(console: Page, address: str) -> None:

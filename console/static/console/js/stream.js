@@ -82,8 +82,10 @@ function deleted() {
   one(".run-head")?.after(note);
 }
 
+/* Nor does an answer that was under way draw the page as if the run were there. */
 on("htmx:before:swap", (event) => {
-  if (event.detail.ctx.response?.status === 404 && gone) event.preventDefault();
+  const { ctx } = event.detail;
+  if (gone && (ctx.response?.status === 404 || ctx.sourceEvent?.type === "every")) event.preventDefault();
 });
 on("htmx:after:request", (event) => {
   const { ctx } = event.detail;
