@@ -108,7 +108,9 @@ def test_a_run_deleted_meanwhile_keeps_what_the_page_shows(watched: Page, addres
     expect(watched.locator(".step-row")).to_have_count(5)
 
 
-def test_what_was_asked_for_before_a_run_was_deleted_changes_nothing_after(watched: Page, address: str) -> None:
+def test_what_was_asked_for_before_a_run_was_deleted_changes_nothing_after(
+    watched: Page, address: str
+) -> None:
     held: list[tuple[Route, APIResponse]] = []
 
     def hold(route: Route) -> None:
