@@ -13,7 +13,8 @@ Span = tuple[float, float]
 _FOLD_FROM_S = 30.0
 _FOLD_FROM_SHARE = 0.08
 _FOLD_WIDTH = 5.0  # per cent of the lane
-_FOLD_ROOM = 6.0  # beside it, for how long it lasted
+# Room beside it, for how long it lasted; before it also for the words of the tick, which stand to the tick's right.
+_BEFORE_FOLD, _AFTER_FOLD = 10.0, 6.0
 _TICK_STEPS = (
     *(0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30),
     *(60, 120, 300, 600, 1200, 1800, 3600, 7200, 14400, 43200, 86400, 604800),
@@ -57,7 +58,8 @@ class Scale:
         for second in self._multiples(step):
             place = self.at(second)
             if any(
-                self.at(start) - _FOLD_ROOM < place < self.at(end) + _FOLD_ROOM for start, end in self.folds
+                self.at(start) - _BEFORE_FOLD < place < self.at(end) + _AFTER_FOLD
+                for start, end in self.folds
             ):
                 continue
             if not found or place - found[-1][1] >= 100 / _TICKS / 2:

@@ -67,8 +67,9 @@ def resolve(request: HttpRequest, run_id: str) -> HttpResponse:
     run = find(run_id)
     asked = request.POST if request.method == "POST" else request.GET
     form = resolve_form.read(asked)
+    reach = {"form": form, "failed": run.state == "failed", "sent_key": run_page.sent_key(run.id, form.step)}
     if request.method != "POST":
-        return _ask(request, run, "run/_resolve.html", {"form": form, "failed": run.state == "failed"})
+        return _ask(request, run, "run/_resolve.html", reach)
     if not form.problems:
         try:
             recovery.resolve(
@@ -80,9 +81,10 @@ def resolve(request: HttpRequest, run_id: str) -> HttpResponse:
                 output=form.output,
             )
         except WorkflowError as problem:
-            return _ask(request, run, "run/_resolve.html", {"form": form, "problem": problem.message}, 409)
+            reach |= {"problem": problem.message, "errors": problem.errors}
+            return _ask(request, run, "run/_resolve.html", reach, 409)
         return _done(request, run, f"{form.step} is settled.")
-    return _ask(request, run, "run/_resolve.html", {"form": form}, 409)
+    return _ask(request, run, "run/_resolve.html", reach, 409)
 
 
 @requires("runs.pause")

@@ -10,7 +10,7 @@ from django.test import Client
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
-from tests import engine, example_runs, factories
+from tests import engine, example_replays, example_runs, factories
 from workflows import payloads
 from workflows.models import AuditEntry, Deployment, Environment, Release, Run
 
@@ -214,6 +214,16 @@ def test_settling_asks_for_a_reason_and_says_when_it_is_too_late(operator: Clien
     assert b"goes to the audit log" in answer.content
     gone = operator.post(address, {"step": "search", "action": "skip", "reason": "why not"})
     assert b"only a step that failed can be resolved" in gone.content
+
+
+def test_an_output_that_does_not_fit_is_refused_with_what_is_wrong_where(operator: Client) -> None:
+    example_replays.fill()
+    sent = {"step": "answer", "action": "supply", "output": "17", "reason": "by hand"}
+    answer = operator.post(f"/runs/{example_replays.FAILED}/resolve/", sent)
+    assert answer.status_code == 409
+    text = answer.content.decode()
+    assert "The output does not fit the schema of step answer." in text
+    assert "<code>output</code>: " in text
 
 
 def test_a_viewer_may_look_and_nothing_else(viewer: Client) -> None:
