@@ -99,6 +99,8 @@ def _show(
         found = previews.preview(question.asked)
     except WorkflowError as refused:
         return _nothing(request, refused.message, status=422)
+    if not found.matched and not problem:
+        return _nothing(request, "No run matches this selection.", status=200)
     context = {
         "question": question,
         "action": question.asked.action,

@@ -39,13 +39,15 @@ def replay(request: HttpRequest, run_id: str) -> HttpResponse:
     context: dict[str, Any] = {"run": run, "title": title_of(run), "verdict": _verdict(run)}
     with contextlib.suppress(record.NotKept, payloads.PayloadMissing):  # the verdict says so
         kept = record.of_run(run)
-        at = _event(kept.events, request.GET.get("event", ""))
+        at = _event(kept.events, request.GET.get("event", ""), request.GET.get("nth", ""))
         context |= _as_of(run, Walk(kept).to(kept.events[at].seq), kept.events, at)
     return render(request, "replay/page.html", context)
 
 
-def _event(events: Sequence[Event], asked: str) -> int:
-    """Return the position of an event by its `seq`; nothing asked, or not there: the last."""
+def _event(events: Sequence[Event], asked: str, nth: str) -> int:
+    """Return the position of an event by its `seq`, or as the page counts; nothing asked, or not there: the last."""
+    if nth.isdigit() and nth.isascii():
+        return min(max(int(nth[:9]), 1), len(events)) - 1
     if not asked.isdigit():
         return len(events) - 1
     found = [number for number, event in enumerate(events) if event.seq <= int(asked[:18])]

@@ -52,7 +52,9 @@ def take_in(request: HttpRequest) -> HttpResponse:
     try:
         made = unpacking.unpack(strict_json.loads(file.read()), actor=actor_of(request))
     except strict_json.JsonError as fault:
-        return render(request, "replay/import.html", {"problem": f"It is not JSON: {fault}"}, status=422)
+        return render(
+            request, "replay/import.html", {"problem": f"The file cannot be read: {fault}"}, status=422
+        )
     except WorkflowError as fault:
         return render(request, "replay/import.html", {"problem": fault.message}, status=409)
     messages.success(request, f"Run {made.pk} is here.")

@@ -64,6 +64,12 @@ def test_the_preview_says_what_applies_and_why_the_rest_does_not(several: Client
         assert told in text
 
 
+def test_a_selection_without_runs_says_so_and_offers_nothing(several: Client) -> None:
+    page = several.get(f"{NEW}?bulk=retry&matching=1&range=all&q=nosuchthing").content.decode()
+    assert "No run matches this selection." in page
+    assert "<button" not in page.split("<main")[1].split("</main>")[0].split("</header>")[1]
+
+
 def test_a_preview_of_cancel(several: Client) -> None:
     text = _text(several.get(f"{NEW}?bulk=cancel&matching=1&range=all"))
     assert "2 of 7 runs will be cancelled" in text

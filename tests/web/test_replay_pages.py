@@ -38,6 +38,10 @@ def test_a_run_that_replays_alike_says_so(operator: Client, greeting: str) -> No
     assert "3 outcomes were decided anew" in page
     count = run.journal.count()
     assert f"As of event {count} of {count}" in page
+    for asked, shown in (("1", 1), ("2", 2), ("0", 1), ("99999999999", count)):
+        page = operator.get(f"/runs/{run.pk}/replay/", {"nth": asked}).content.decode()
+        assert f"As of event {shown} of {count}" in page
+        assert f'name="nth" inputmode="numeric" value="{shown}"' in page
     run_page = operator.get(f"/runs/{run.pk}/").content.decode()
     for part in (f"/runs/{run.pk}/replay/", f"/runs/{run.pk}/fork/", f"/runs/compare/?a={run.pk}"):
         assert part in run_page
