@@ -130,7 +130,7 @@ def test_an_unknown_corpus_is_told() -> None:
 def test_a_document_that_is_too_large_is_refused_before_anything_is_stored() -> None:
     apply(WORDS)
     big = Upload(name="big.txt", media_type="text/plain", data=b"x" * (65 * 1024 * 1024))
-    with pytest.raises(Invalid, match=r"Document big\.txt has 68,157,440 bytes; 67,108,864 are allowed"):
+    with pytest.raises(Invalid, match=r"Document big\.txt has 68,157,440 bytes; 64,000,000 are allowed"):
         start(big)
     assert not Run.objects.exists()
 
