@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 from celery import shared_task
@@ -14,6 +15,7 @@ from workflows.engine.leases import process
 @shared_task(name=dispatch.TASK, ignore_result=True)
 def ring(step: int) -> None:
     """Somebody rang for a step run: work on the best ready row."""
+    process.heard_at = time.monotonic()
     execute.work()
 
 

@@ -43,6 +43,7 @@ class Process:
         self.draining = threading.Event()
         # What ends it for good: who looks after a worker starts it again, of the version that is installed by then.
         self.retire: Callable[[], object] = self.draining.set
+        self.heard_at = time.monotonic()  # when a bell last woke a thread of it
         self.served_last = ""  # the lane of the last claim; whichever thread's
         self._lock = threading.Condition()
         self._active: dict[uuid.UUID, Active] = {}
