@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from django.contrib import messages
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.urls import reverse
 
@@ -14,10 +14,11 @@ from console import formats
 from console.access import requires
 from console.actors import actor_of
 from console.forms import resolve_form
+from console.views import settling
 from console.views.run_find import find
 from console.views.run_title import title_of
 from workflows import recovery, runs, states
-from workflows.errors import WorkflowError
+from workflows.errors import UnknownObject, WorkflowError
 from workflows.models import Run
 from workflows.queries import run_page, workflow_page
 
@@ -67,10 +68,13 @@ def resolve(request: HttpRequest, run_id: str) -> HttpResponse:
     run = find(run_id)
     asked = request.POST if request.method == "POST" else request.GET
     form = resolve_form.read(asked)
-    reach = {"form": form, "failed": run.state == "failed", "sent_key": run_page.sent_key(run.id, form.step)}
+    try:
+        reach = settling.reach(run.id, form)
+    except UnknownObject as problem:
+        raise Http404(problem.message) from problem
     if request.method != "POST":
         return _ask(request, run, "run/_resolve.html", reach)
-    if not form.problems:
+    if form.action and not form.problems:
         try:
             recovery.resolve(
                 run.id,

@@ -22,6 +22,7 @@ from workflows.models import Call, Run
 from workflows.queries import run_page
 from workflows.queries.run_list import CONTAINERS
 from workflows.queries.step_rows import AttemptView, StepView, steps_of
+from workflows.recovery import evidence
 
 _NAME: Final = re.compile("[a-z][a-z0-9-]{0,62}")
 
@@ -84,8 +85,10 @@ def _tool(run: Run, step: StepView, asked: Mapping[str, Any]) -> dict[str, Any]:
     """Return what a tool was called with; its effect has a name of its own where it may happen only once."""
     if step.kind != "tool":
         return {}
-    arguments = asked.get("arguments")
-    return {"tool_request": arguments, "sent_key": run_page.sent_key(run.id, step.path)}
+    if step.state == "unknown":  # its worker may have died before it wrote down what it sent
+        found = evidence.of(run.id, step.path)
+        return {"tool_request": found.arguments, "sent_key": found.sent_key}
+    return {"tool_request": asked.get("arguments"), "sent_key": run_page.sent_key(run.id, step.path)}
 
 
 def _address(run: Run, step: StepView, attempt: str) -> str:

@@ -94,10 +94,28 @@ def come_to(trying: Attempt) -> Outcome:
     except StepFailure as failure:
         error = StepError(error_class=failure.error_class, message=clean_text(failure.message))
         outcome = Failed if failure.outcome_known else Unknown
-        return outcome(error=error, input=trying.input, lineage=_used(trying))
+        return outcome(error=error, input=trying.input, lineage=used(trying))
 
 
-def _used(trying: Attempt) -> Sequence[tuple[str, str]]:
+def prepare(trying: Attempt) -> None:
+    """Render what an attempt would act on, without acting: for the record of one whose worker is gone.
+
+    `trying.input` stays None where nothing is rendered before the step acts, or where that failed.
+    """
+    claim, bundle, step = trying.claim, trying.bundle, trying.node.step
+    try:
+        if claim.input_hash is not None:
+            trying.input = trying.state.value(claim.input_hash)
+        elif claim.kind == agent.CALL:
+            trying.input = agents.call(claim, bundle, trying.node, trying.state)
+        elif claim.kind not in agent.INNER and step.kind in LEAVES:
+            sees = views.scope(claim, bundle.plan, bundle.reads(step), trying.state)
+            trying.input = LEAVES[step.kind].prepare(step, bundle, sees)
+    except (StepFailure, templates.TemplateError):
+        log.info("step_input_not_rendered", run_id=claim.run, step=claim.path)
+
+
+def used(trying: Attempt) -> Sequence[tuple[str, str]]:
     """Return what a failed attempt had used; nothing where its input could not be made."""
     claim, step = trying.claim, trying.node.step
     if claim.kind == agent.TURN:

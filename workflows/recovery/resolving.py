@@ -3,31 +3,24 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping
-from typing import Any, Final, Literal
+from dataclasses import replace
+from typing import Any, Literal
 
 from django.conf import settings
 
-from workflows import audit, database, payloads, runs, sealing, states
+from workflows import audit, database, runs, sealing, states
 from workflows.actor import Actor
-from workflows.engine import bundle, changes, commit, dispatch, execute, hints
-from workflows.engine.bundle import Bundle
-from workflows.engine.leases import Active
-from workflows.engine.outcomes import Failed, Outcome, Skipped, StepError, Succeeded
+from workflows.engine import attempt, bundle, changes, commit, dispatch, execute, hints
+from workflows.engine.outcomes import Failed, Skipped, StepError, Succeeded
 from workflows.engine.port import Spent
-from workflows.engine.views import Known
-from workflows.errors import Conflict, Invalid, UnknownObject
+from workflows.errors import Conflict, Invalid
 from workflows.models import Run, StepRun
 from workflows.payloads import clean_text
-from workflows.recovery import retrying
+from workflows.recovery import evidence, retrying
 from workflows.spec import schema
-from workflows.spec.step_bodies import AgentBody, PromptBody, ToolBody
-from workflows.step_kinds import agent
 
 Json = Any
 Action = Literal["supply", "skip", "retry", "fail"]
-# What a model's step gives where no schema is declared.
-_TEXT: Final = {"type": "object", "required": ["text"], "properties": {"text": {"type": "string"}}}
 
 
 def resolve(run_id: str, path: str, *, action: Action, actor: Actor, reason: str, output: Json = None) -> Run:
@@ -42,7 +35,7 @@ def resolve(run_id: str, path: str, *, action: Action, actor: Actor, reason: str
             and its run does not go on, or the run's secrets cannot be read.
         Invalid: the action is none of the four, no reason is given, or the output does not fit the step's schema.
     """
-    step = _step(run_id, path)
+    step = evidence.find(run_id, path)
     if action not in ("supply", "skip", "retry", "fail"):
         raise Invalid(f"Action {action!r}: supply, skip, retry or fail is expected.", code="unknown_action")
     if not reason.strip():
@@ -80,7 +73,7 @@ def _moved(step: StepRun, action: Action, output: Json, *, actor: Actor, reason:
 def _check_output(step: StepRun, output: Json) -> None:
     """Hold a supplied output against the step's schema. Raises: Invalid, with each path."""
     loaded = bundle.load(step.run.release_id)
-    declared = _schema(step, loaded)
+    declared = evidence.expected_output(step, loaded)
     problems = schema.errors(declared, output) if declared is not None else ()
     if problems:
         raise Invalid(
@@ -90,37 +83,7 @@ def _check_output(step: StepRun, output: Json) -> None:
         )
 
 
-def _schema(step: StepRun, loaded: Bundle) -> Json:
-    """Return the schema of a step's output; None: it has none."""
-    body = loaded.plan.nodes[step.step_id].step.body
-    if step.kind == agent.TURN:
-        raise Conflict(
-            f"{step.path} is a turn of an agent, whose output is the system's own. Retry the run.",
-            code="step_not_suppliable",
-        )
-    if isinstance(body, PromptBody | AgentBody) and step.kind != agent.CALL:
-        declared = body.output if body.output is not None else loaded.prompts[body.prompt].get("output")
-        return _TEXT if declared is None else declared
-    if step.kind == agent.CALL or isinstance(body, ToolBody):
-        asked = payloads.load_one(step.input_hash)
-        reference = asked["tool"] if asked else getattr(body, "tool", None)
-        return loaded.tools[reference].output_schema if reference else None
-    return None
-
-
-def _step(run_id: str, path: str) -> StepRun:
-    runs.get(run_id)
-    step = (
-        StepRun.objects.filter(run_id=run_id, path=path, superseded=False).first()
-        if "\x00" not in path
-        else None
-    )
-    if step is None:
-        raise UnknownObject(f"Run {run_id} has no step {clean_text(path, limit=200)}.", code="unknown_step")
-    return step
-
-
-def _outcome(action: str, output: Json, reason: str) -> Outcome:
+def _outcome(action: str, output: Json, reason: str) -> Succeeded | Skipped | Failed:
     if action == "supply":
         return Succeeded(output=output, data={"resolved": "supply"})
     if action == "skip":
@@ -150,11 +113,12 @@ def _check_goes_on(step: StepRun) -> None:
         )
 
 
-def _settle(step: StepRun, outcome: Outcome) -> bool:
+def _settle(step: StepRun, outcome: Succeeded | Skipped | Failed) -> bool:
     """Commit an outcome in place of the attempt whose effect is unknown."""
-    row: Mapping[str, Json] = database.call("interlock_claim_of", step.pk)
-    claim = commit.Claim.from_row(row)
-    trying = execute.begin(Active(claim, until=0.0), Known())
+    trying = evidence.attempt_of(step)
+    claim = trying.claim
+    if claim.input_hash is None and not isinstance(outcome, Skipped):  # its worker died before it could say
+        outcome = replace(outcome, input=trying.input, lineage=attempt.used(trying))
     change = changes.of(trying, outcome, Spent())
     committed = commit.apply(
         claim, change, worker="", lease_s=settings.LEASE_S, go_on=False, next_lease=uuid.uuid4()

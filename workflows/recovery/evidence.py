@@ -1,0 +1,127 @@
+"""What a person needs to know of a step to settle it: where its call went, with what, and what it has to give."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from workflows import database, payloads, runs
+from workflows.engine import attempt, bundle, commit, execute
+from workflows.engine.attempt import Attempt
+from workflows.engine.bundle import Bundle
+from workflows.engine.leases import Active
+from workflows.engine.views import Known
+from workflows.errors import Conflict, UnknownObject, WorkflowError
+from workflows.models import JournalEvent, StepRun
+from workflows.payloads import clean_text
+from workflows.spec.step_bodies import AgentBody, PromptBody, ToolBody
+from workflows.step_kinds import agent
+from workflows.tools.config import Tool
+
+Json = Any
+# What a model's step gives where no schema is declared.
+_TEXT: Final = {"type": "object", "required": ["text"], "properties": {"text": {"type": "string"}}}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evidence:
+    """A step that waits for a person. `target` names the tool's address, function or workflow as its document does.
+
+    `sent_key` is the idempotency key under which its call left; empty where none was recorded.
+    """
+
+    step: StepRun
+    tool: str = ""
+    target: str = ""
+    arguments: Json = None
+    sent_key: str = ""
+    sent_at: datetime | None = None
+    expected: Json = None
+
+
+def of(run_id: str, path: str) -> Evidence:
+    """Collect what is known of a step. What is gone from the store is left out. Raises: UnknownObject."""
+    step = find(run_id, path)
+    sent = JournalEvent.objects.filter(run_id=run_id, step=path, type="step.sending").order_by("-seq").first()
+    told = sent.data if sent and isinstance(sent.data, dict) else {}
+    asked, tool, expected = _known(step)
+    return Evidence(
+        step=step,
+        tool=asked.get("tool", "") if tool else "",
+        target=_target(tool) if tool else "",
+        arguments=asked.get("arguments"),
+        sent_key=str(told.get("key", "")),
+        sent_at=sent.at if sent else None,
+        expected=expected,
+    )
+
+
+def find(run_id: str, path: str) -> StepRun:
+    """Return the step of a run as it stands. Raises: UnknownObject."""
+    runs.get(run_id)
+    step = (
+        StepRun.objects.filter(run_id=run_id, path=path, superseded=False).first()
+        if "\x00" not in path
+        else None
+    )
+    if step is None:
+        raise UnknownObject(f"Run {run_id} has no step {clean_text(path, limit=200)}.", code="unknown_step")
+    return step
+
+
+def expected_output(step: StepRun, loaded: Bundle) -> Json:
+    """Return the schema of a step's output; None: it has none. Raises: Conflict: no person can supply it."""
+    body = loaded.plan.nodes[step.step_id].step.body
+    if step.kind == agent.TURN:
+        raise Conflict(
+            f"{step.path} is a turn of an agent, whose output is the system's own. Retry the run.",
+            code="step_not_suppliable",
+        )
+    if isinstance(body, PromptBody | AgentBody) and step.kind != agent.CALL:
+        declared = body.output if body.output is not None else loaded.prompts[body.prompt].get("output")
+        return _TEXT if declared is None else declared
+    tool = _tool(step, loaded, attempt_of(step).input or {})
+    return tool.output_schema if tool else None
+
+
+def attempt_of(step: StepRun) -> Attempt:
+    """Return the last attempt of a step with what it acted on, as if it had just been claimed.
+
+    Raises: LookupError: it never began.
+    """
+    row = database.call("interlock_claim_of", step.pk)
+    if row is None:
+        raise LookupError(f"Step {step.path} of run {step.run_id} has no attempt.")
+    trying = execute.begin(Active(commit.Claim.from_row(row), until=0.0), Known())
+    attempt.prepare(trying)
+    return trying
+
+
+def _known(step: StepRun) -> tuple[Mapping[str, Json], Tool | None, Json]:
+    """Return what a step acted on, its tool and the schema of its output; what is gone by now is left out."""
+    try:
+        loaded = bundle.load(step.run.release_id)
+        asked = attempt_of(step).input
+        asked = asked if isinstance(asked, dict) else {}
+        return asked, _tool(step, loaded, asked), expected_output(step, loaded)
+    except (WorkflowError, LookupError, *payloads.UNREADABLE):  # refused when it is tried, with the reason
+        return {}, None, None
+
+
+def _tool(step: StepRun, loaded: Bundle, asked: Mapping[str, Json]) -> Tool | None:
+    """Return the tool that a step calls: the one that it asked for, or else the one that its body names."""
+    body = loaded.plan.nodes[step.step_id].step.body
+    if step.kind != agent.CALL and not isinstance(body, ToolBody):
+        return None
+    reference = asked.get("tool", getattr(body, "tool", None))
+    return loaded.tools[reference] if reference else None
+
+
+def _target(tool: Tool) -> str:
+    if tool.http:
+        return f"{tool.http.method} {tool.http.url}"
+    if tool.mcp:
+        return f"{tool.mcp.tool} of {tool.mcp.url or tool.mcp.command}"
+    return tool.python or f"workflow {tool.workflow}"
