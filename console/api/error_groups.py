@@ -30,6 +30,7 @@ GroupShape = TypedDict(
         "class": str,
         "provider": str | None,
         "message": str,
+        "newest_message": str,
         "failed": int,
         "seen": int,
         "first_seen": str | None,
@@ -46,7 +47,8 @@ GroupShape = TypedDict(
         "changed_at": str | None,
     },
 )
-GroupShape.__doc__ = """Failures that are alike. `message` has … and # for what varies; `step` has no indexes.
+GroupShape.__doc__ = """Failures that are alike. `message` has … and # for what varies, `newest_message` what the newest
+one said; `step` has no indexes.
 
 `failed`: runs that stand failed now, `GET /runs?error_group=ID`; `seen`: failures ever. `revision` counts the changes
 that people made; `changed_by` made the last one.
@@ -134,6 +136,7 @@ def _shape(shown: Shown) -> GroupShape:
         "class": group.error_class,
         "provider": group.provider or None,
         "message": group.message,
+        "newest_message": shown.words,
         "failed": shown.failed,
         "seen": group.seen,
         "first_seen": asking.moment(group.first_seen),

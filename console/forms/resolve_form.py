@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, Literal, cast
+from typing import Any, Final, Literal
 
 Json = Any
 Action = Literal["supply", "skip", "retry", "fail"]
@@ -53,7 +53,7 @@ def read(sent: Mapping[str, str]) -> ResolveForm:
             problems["output"] = f"Not JSON: {problem}"
     return ResolveForm(
         step=sent.get("step", ""),
-        action=cast(Action, action) if action in _NAMES else None,
+        action=action if action in _NAMES else None,
         output=output,
         output_text=text,
         reason=reason[:1000],

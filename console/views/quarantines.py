@@ -17,10 +17,12 @@ from console.actors import actor_of
 from console.forms import moments
 from console.views import lineage
 from console.views.run_title import title_of
-from workflows import quarantine
+from workflows import pieces, quarantine
 from workflows.errors import UnknownObject, WorkflowError
 from workflows.models import Quarantine
 from workflows.models.quarantines import KINDS
+from workflows.pieces import Piece
+from workflows.queries import lineage as used
 
 _PAGE: Final = 50
 
@@ -40,9 +42,10 @@ def new(request: HttpRequest) -> HttpResponse:
     """Ask what is to be taken out of use, then do it."""
     sent = request.POST if request.method == "POST" else request.GET
     typed = {key: sent.get(key, "").strip()[:1000] for key in ("kind", "ref", "since", "until", "reason")}
-    context: dict[str, Any] = {"typed": typed, "kinds": KINDS}
+    context: dict[str, Any] = {"typed": typed, "kinds": KINDS, **_reach(typed)}
     if request.method != "POST":
-        return render(request, "quarantines/new.html", context)
+        part = request.headers.get("HX-Target") == "reach"
+        return render(request, f"quarantines/{'_reach' if part else 'new'}.html", context)
     try:
         ask = quarantine.Ask(
             kind=typed["kind"],
@@ -58,6 +61,24 @@ def new(request: HttpRequest) -> HttpResponse:
         return render(request, "quarantines/new.html", {**context, "problem": problem.message}, status=409)
     messages.success(request, f"{made.kind.capitalize()} {made.ref} is quarantined.")
     return HttpResponseRedirect(reverse("quarantine", args=[made.pk]))
+
+
+def _reach(typed: dict[str, str]) -> dict[str, Any]:
+    """Say how many runs used what is named so far, or what is wrong with the name; nothing before it is named."""
+    if not typed["ref"]:
+        return {}
+    now = timezone.localtime()
+    since, until = typed["since"], typed["until"]
+    try:
+        window = {"since": moments.instant(since, now), "until": moments.instant(until, now)}
+        piece = pieces.find(Piece(kind=typed["kind"], name=typed["ref"], **window))
+    except (WorkflowError, ValueError) as problem:
+        return {"misnamed": str(problem)}
+    return {
+        "totals": used.totals(piece),
+        "lineage": lineage.address(piece.kind, piece.name, since=piece.since, until=piece.until),
+        "standing": used.quarantines(piece),
+    }
 
 
 @requires("runs.view")

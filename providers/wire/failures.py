@@ -38,12 +38,18 @@ _LONGEST_WAIT_S = 7 * 86400.0
 
 
 def error_class(status: int, *, code: str = "", text: str = "", codes: Mapping[str, str]) -> str:
-    """The class for an HTTP status, the provider's own code and message. `codes` is the format's table."""
-    if code in codes and codes[code] not in {"invalid_request", "rate_limited"}:
-        return codes[code]
-    if status == 429 or codes.get(code) == "rate_limited":
+    """The class for an HTTP status, the provider's own code and message. `codes` is the format's table.
+
+    A code that says no more than “our fault” leaves it to a status that does: 503 is `overloaded` whatever it says.
+    """
+    told = codes.get(code)
+    if told == "server_error" and status in _BY_STATUS:
+        return _BY_STATUS[status]
+    if told is not None and told not in {"invalid_request", "rate_limited"}:
+        return told
+    if status == 429 or told == "rate_limited":
         return "quota_exhausted" if _QUOTA.search(f"{code} {text}") else "rate_limited"
-    if status in {400, 413, 422} or codes.get(code) == "invalid_request":
+    if status in {400, 413, 422} or told == "invalid_request":
         return _of_request(f"{code} {text}")
     if status in _BY_STATUS:
         return _BY_STATUS[status]

@@ -276,8 +276,9 @@ def test_pages_take_the_same_queries_whatever_they_show(
     # Session and person, action, its run (2), places, items, runs, titles (2).
     with django_assert_max_num_queries(10):
         operator.get("/runs/bulk/b_0000000000002/")
-    # Session and person, settled (2), grouped, cap, verdicts, examples, sample, workflows, groups, cost, titles (2).
-    with django_assert_max_num_queries(14):
+    # For the session and the person; settled (2), grouped, cap, verdicts, examples, sample, workflows, groups, then
+    # their words, the cost, the titles (2).
+    with django_assert_max_num_queries(15):
         operator.get(f"{NEW}?bulk=retry&matching=1&range=all")
 
 

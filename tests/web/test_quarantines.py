@@ -96,6 +96,31 @@ def test_the_console_takes_out_of_use_shows_who_used_it_and_lets_back_in(
     assert operator.get("/quarantines/99/").status_code == 404
 
 
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [
+        ({"kind": "prompt", "ref": "greet@1"}, "1 run"),
+        ({"kind": "prompt", "ref": "greet@8"}, "There is no prompt greet@8"),
+        ({"kind": "provider", "ref": "fake", "since": "soon"}, "is no time"),
+        ({"kind": "provider", "ref": "fake", "until": "2001-01-01 00:00"}, "No run has used it so far"),
+    ],
+)
+def test_it_says_beforehand_how_many_runs_it_will_mark(
+    operator: Client, wrote: Run, asked: dict[str, str], told: str
+) -> None:
+    page = operator.get("/quarantines/new/", asked)
+    part = operator.get("/quarantines/new/", asked, headers={"HX-Request": "true", "HX-Target": "reach"})
+    for answer in (page, part):
+        assert told in answer.content.decode()
+    assert "<form" not in part.content.decode()
+    assert not Quarantine.objects.exists()
+
+
+def test_it_says_beforehand_what_is_quarantined_already(operator: Client, wrote: Run) -> None:
+    operator.post("/quarantines/new/", BODY)
+    assert "Quarantined already" in operator.get("/quarantines/new/", BODY).content.decode()
+
+
 def test_a_viewer_looks_only(viewer: Client, wrote: Run) -> None:
     assert viewer.get("/quarantines/").status_code == 200
     assert viewer.get("/quarantines/new/").status_code == 403

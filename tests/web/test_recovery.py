@@ -41,7 +41,8 @@ def test_failures_are_shown_by_what_went_wrong_and_lead_to_their_recovery(operat
     group = _failures()
     page = operator.get(PAGE)
     text = _text(page)
-    assert "No answer within # s" in text
+    assert "No answer within 3 s" in text  # the newest one's words, not what all have in common
+    assert "No answer within # s" not in text
     assert "docs-assistant answer" in text
     assert " new " in text
     assert (
@@ -50,6 +51,17 @@ def test_failures_are_shown_by_what_went_wrong_and_lead_to_their_recovery(operat
     )
     preview = _text(operator.get(f"/runs/bulk/new/?bulk=retry&matching=1&range=all&group={group.pk}"))
     assert "0 of 3 runs will be retried" in preview  # these have no step that failed
+    one = _text(operator.get(f"/recovery/errors/{group.pk}/"))
+    assert "No answer within 3 s" in one
+    assert "alike are all that say No answer within # s" in one
+
+
+def test_a_group_whose_newest_run_stands_failed_no_more_says_what_all_have_in_common(
+    operator: Client,
+) -> None:
+    _failures(2)
+    Run.objects.filter(pk="r_0000000000002").update(error_group=None, error=None, state="running")
+    assert "No answer within # s" in _text(operator.get(PAGE))
 
 
 def test_the_list_of_runs_takes_a_group_and_says_what_is_no_group(operator: Client) -> None:
@@ -83,7 +95,7 @@ def test_somebody_takes_a_group_and_resolves_it(operator: Client) -> None:
     group.refresh_from_db()
     assert (group.assigned_to, group.note, group.state) == (name, "ask the provider", "resolved")
     assert "Nothing to recover." in _text(operator.get(PAGE))
-    assert "No answer within # s" in _text(operator.get(PAGE + "?tab=resolved"))
+    assert "No answer within 3 s" in _text(operator.get(PAGE + "?tab=resolved"))
     assert "Open again" in _text(operator.get(address))
     refused = operator.post(address, {"assigned_to": "ghost", "note": "asked twice"})
     assert refused.status_code == 422

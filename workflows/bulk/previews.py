@@ -20,7 +20,7 @@ from workflows.bulk.selections import Selection
 from workflows.errors import Invalid
 from workflows.failures import grouping
 from workflows.models import Run, StepRun, Taint
-from workflows.queries import run_list
+from workflows.queries import error_groups, run_list
 from workflows.queries.attention import Trouble
 
 Json = Any
@@ -261,16 +261,22 @@ def _groups(chosen: QuerySet[Run]) -> tuple[Alike, ...]:
     """Group failures by what makes them alike, the largest first."""
     rows = (
         chosen.order_by()
-        .values("error_group", *(f"error_group__{name}" for name in ("error_class", "step", "message")))
+        .values(
+            "error_group",
+            *(f"error_group__{name}" for name in ("error_class", "step", "message", "newest_run")),
+        )
         .annotate(count=Count("pk"))
         .order_by("-count", "error_group")[:_GROUPS]
+    )
+    said = error_groups.words(
+        {row["error_group__newest_run"]: row["error_group"] for row in rows if row["error_group"]}
     )
     return tuple(
         Alike(
             id=row["error_group"],
             error_class=row["error_group__error_class"] or "",
             step=row["error_group__step"] or "",
-            message=row["error_group__message"] or "",
+            message=said.get(row["error_group"], row["error_group__message"] or ""),
             count=row["count"],
         )
         for row in rows

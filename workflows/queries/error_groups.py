@@ -21,11 +21,15 @@ NEW: Final = timedelta(hours=24)
 
 @dataclass(frozen=True, kw_only=True)
 class Shown:
-    """A group; `failed`: runs in it that stand failed now; `hours`: failures in each of the last HOURS hours."""
+    """A group; `failed`: runs in it that stand failed now; `hours`: failures in each of the last HOURS hours.
+
+    `words`: what its newest failure said, or what all of them have in common where that one stands failed no more.
+    """
 
     group: ErrorGroup
     failed: int
     hours: tuple[int, ...]
+    words: str
 
     @property
     def is_new(self) -> bool:
@@ -60,12 +64,29 @@ def newest(
 
 
 def shown(groups: Sequence[ErrorGroup]) -> list[Shown]:
-    """Add the figures of a page of groups, in two queries."""
+    """Add the figures of a page of groups, in three queries."""
     failed, hours = _failed(groups), _hours(groups)
+    said = words({group.newest_run: group.pk for group in groups if group.newest_run})
     return [
-        Shown(group=group, failed=failed.get(group.pk, 0), hours=hours.get(group.pk, (0,) * HOURS))
+        Shown(
+            group=group,
+            failed=failed.get(group.pk, 0),
+            hours=hours.get(group.pk, (0,) * HOURS),
+            words=said.get(group.pk) or group.message,
+        )
         for group in groups
     ]
+
+
+def words(newest: Mapping[str, int]) -> Mapping[int, str]:
+    """Return by group what its newest run failed with; `newest` maps runs to groups.
+
+    A group's own text has a `#` for each number. One whose newest run does not stand failed in it any more is left out.
+    """
+    rows = Run.objects.filter(pk__in=newest).values_list("pk", "error_group", "error__message")
+    return {
+        newest[pk]: message for pk, group, message in rows if group == newest[pk] and isinstance(message, str)
+    }
 
 
 def _failed(groups: Sequence[ErrorGroup]) -> Mapping[int, int]:

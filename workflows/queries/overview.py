@@ -130,7 +130,7 @@ class WorkflowFigures:
 
 @dataclass(frozen=True, kw_only=True)
 class ErrorGroup:
-    """Failed runs that failed alike."""
+    """Failed runs that failed alike; `message`: the newest one's."""
 
     error_class: str
     step: str
@@ -326,6 +326,7 @@ def errors(window: Window) -> tuple[ErrorGroup, ...]:
     failed = [
         _Failed(
             key=(error_class or "", _ITEM.sub("[]", step or ""), workflow, normalised(message or "")),
+            message=message or "",
             run=run_id,
             created_at=created_at,
             group=group,
@@ -342,9 +343,10 @@ def errors(window: Window) -> tuple[ErrorGroup, ...]:
 
 @dataclass(frozen=True, kw_only=True)
 class _Failed:
-    """A failed run; `key`: class, step, workflow and message as they are compared."""
+    """A failed run; `key`: class, step, workflow and message as they are compared; `message`: as it was written."""
 
     key: tuple[str, str, str, str]
+    message: str
     run: str
     created_at: datetime
     group: int | None
@@ -360,12 +362,12 @@ def _groups_of_keys(failed: Sequence[_Failed]) -> dict[tuple[str, ...], int]:
 
 
 def _group(members: Sequence[_Failed]) -> ErrorGroup:
-    error_class, step, workflow, message = members[0].key
+    error_class, step, workflow, _ = members[0].key
     return ErrorGroup(
         error_class=error_class,
         step=step,
         workflow=workflow,
-        message=message,
+        message=members[0].message,
         runs=len(members),
         first=members[-1].created_at,
         last=members[0].created_at,

@@ -71,8 +71,11 @@ def find(run_id: str, path: str) -> StepRun:
     return step
 
 
-def expected_output(step: StepRun, loaded: Bundle) -> Json:
-    """Return the schema of a step's output; None: it has none. Raises: Conflict: no person can supply it."""
+def expected_output(step: StepRun, loaded: Bundle, asked: Json) -> Json:
+    """Return the schema of a step's output, given what it acted on; None: it has none.
+
+    Raises: Conflict: no person can supply it.
+    """
     body = loaded.plan.nodes[step.step_id].step.body
     if step.kind == agent.TURN:
         raise Conflict(
@@ -82,7 +85,7 @@ def expected_output(step: StepRun, loaded: Bundle) -> Json:
     if isinstance(body, PromptBody | AgentBody) and step.kind != agent.CALL:
         declared = body.output if body.output is not None else loaded.prompts[body.prompt].get("output")
         return _TEXT if declared is None else declared
-    tool = _tool(step, loaded, attempt_of(step).input or {})
+    tool = _tool(step, loaded, asked)
     return tool.output_schema if tool else None
 
 
@@ -104,18 +107,18 @@ def _known(step: StepRun) -> tuple[Mapping[str, Json], Tool | None, Json]:
     try:
         loaded = bundle.load(step.run.release_id)
         asked = attempt_of(step).input
-        asked = asked if isinstance(asked, dict) else {}
-        return asked, _tool(step, loaded, asked), expected_output(step, loaded)
+        told = asked if isinstance(asked, dict) else {}
+        return told, _tool(step, loaded, asked), expected_output(step, loaded, asked)
     except (WorkflowError, LookupError, *payloads.UNREADABLE):  # refused when it is tried, with the reason
         return {}, None, None
 
 
-def _tool(step: StepRun, loaded: Bundle, asked: Mapping[str, Json]) -> Tool | None:
+def _tool(step: StepRun, loaded: Bundle, asked: Json) -> Tool | None:
     """Return the tool that a step calls: the one that it asked for, or else the one that its body names."""
     body = loaded.plan.nodes[step.step_id].step.body
     if step.kind != agent.CALL and not isinstance(body, ToolBody):
         return None
-    reference = asked.get("tool", getattr(body, "tool", None))
+    reference = asked["tool"] if asked else getattr(body, "tool", None)
     return loaded.tools[reference] if reference else None
 
 

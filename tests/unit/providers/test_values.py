@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from providers import pricing, usage, validation
+from providers.adapters.openai_stream import CODES
 from providers.config import Price, Provider, Route, seconds
 from providers.errors import ProviderError
 from providers.gateway import BATCH_CHARACTERS, BATCH_TEXTS, batches
@@ -141,6 +142,14 @@ def test_every_status_has_a_class(status: int, code: str, text: str) -> None:
 )
 def test_class_by_status_and_words(status: int, text: str, expected: str) -> None:
     assert failures.error_class(status, text=text, codes={}) == expected
+
+
+@pytest.mark.parametrize(
+    ("status", "expected"),
+    [(503, "overloaded"), (504, "timeout"), (401, "auth"), (500, "server_error"), (200, "server_error")],
+)
+def test_a_code_that_blames_the_server_says_less_than_the_status(status: int, expected: str) -> None:
+    assert failures.error_class(status, code="server_error", codes=CODES) == expected
 
 
 def test_secret_is_blotted_out_everywhere() -> None:
