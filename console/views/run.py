@@ -14,7 +14,7 @@ from console.access import requires
 from console.forms import run_filter, run_view
 from console.forms.run_view import Asked
 from console.views import pause_notice, run_graph, run_summary, run_tabs, run_timeline, step
-from console.views.run_find import find
+from console.views.run_find import find, not_there
 from console.views.run_title import title_of
 from workflows import quarantine, retained, runs, states
 from workflows.models import Call, Run
@@ -43,12 +43,14 @@ TABS: Final = (
 @requires("runs.view")
 def detail(request: HttpRequest, run_id: str) -> HttpResponse:
     """Show a run; a poll whose answer is still right gets 304."""
-    run, now = find(run_id), timezone.now()
-    want = run_view.read(request, tuple(key for key, _ in TABS))
-    standing = run_page.standing_of(run.id)
-    mark = _mark(request, run, standing, now)
+    now, standing = timezone.now(), run_page.standing_of(run_id)
+    if standing is None:
+        raise not_there(run_id)
+    mark = _mark(request, standing, now)
     if request.headers.get("HX-PTag") == mark:
         return HttpResponse(status=304)
+    run = find(run_id)
+    want = run_view.read(request, tuple(key for key, _ in TABS))
     steps, calls = steps_of(run.id), run_page.calls_of(run.id)
     if not steps:
         find(run_id)  # deleted just now: a page that is open keeps what it shows
@@ -70,11 +72,11 @@ def detail(request: HttpRequest, run_id: str) -> HttpResponse:
     return answer
 
 
-def _mark(request: HttpRequest, run: Run, standing: Standing, now: datetime) -> str:
+def _mark(request: HttpRequest, standing: Standing, now: datetime) -> str:
     """Name what an answer shows."""
-    beat = int(now.timestamp()) // _BEAT_S if run.state == "running" else 0
+    beat = int(now.timestamp()) // _BEAT_S if standing.state == "running" else 0
     path = request.get_full_path().encode("utf-8", "replace").hex()[-40:]
-    state = f"{run.state}-{run.stopping}"
+    state = f"{standing.state}-{standing.stopping}"
     return f"{standing.seq}-{standing.calls}-{state}-{beat}-{hash(path) & 0xFFFFFFFF:x}"
 
 

@@ -13,5 +13,10 @@ def find(run_id: str) -> Run:
     """Return a run with its release. Raises: Http404."""
     run = Run.objects.select_related("release").filter(id=run_id.replace("\0", "")).first()
     if run is None:
-        raise Http404(retained.gone(run_id) or f"There is no run {formats.printable(run_id)}.")
+        raise not_there(run_id)
     return run
+
+
+def not_there(run_id: str) -> Http404:
+    """Return what is raised where no run of that name is kept: whether there ever was one."""
+    return Http404(retained.gone(run_id) or f"There is no run {formats.printable(run_id)}.")

@@ -9,6 +9,7 @@ from console import streaming
 from console.access import requires
 from console.streaming import Look, Stream, frame
 from workflows.queries import run_changes, run_page
+from workflows.queries.run_page import Standing
 
 
 @requires("runs.view")
@@ -33,15 +34,15 @@ class _Teller:
 
     def __init__(self, run_id: str) -> None:
         self.run_id = run_id
-        self.told: tuple[object, ...] = ()
+        self.told: Standing | None = None
 
     def __call__(self, after: int) -> Look:
         at = run_changes.now(self.run_id)
         if at is None:
             return Look(frames=[frame("gone", {}, seq=after)], seq=after, ended=True)
-        mark = (at.state, run_page.standing_of(self.run_id))
-        if mark == self.told:
+        standing = run_page.standing_of(self.run_id)
+        if standing == self.told:
             return Look(seq=at.seq)
-        self.told = mark
+        self.told = standing
         told = frame("end" if at.ended else "change", {"state": at.state}, seq=at.seq)
         return Look(frames=[told], seq=at.seq, ended=at.ended)

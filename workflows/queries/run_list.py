@@ -16,7 +16,6 @@ from django.db.models import (
     Count,
     ExpressionWrapper,
     IntegerField,
-    Max,
     Q,
     Sum,
     Value,
@@ -25,8 +24,8 @@ from django.db.models import (
 from django.db.models.fields.json import KeyTextTransform
 from django.db.models.functions import Cast
 
-from workflows import payloads, states
-from workflows.models import Definition, Environment, JournalEvent, Payload, Release, Run, StepRun
+from workflows import database, payloads, states
+from workflows.models import Definition, Environment, Payload, Release, Run, StepRun
 from workflows.queries.run_matching import RunFilter, matching, overdue_steps, unknown_runs
 
 __all__ = [
@@ -342,7 +341,8 @@ def _scalars(value: object) -> Iterable[str]:
 
 def change_mark() -> int:
     """Return a number that grows whenever anything happens to any run: one look at an index."""
-    return JournalEvent.objects.aggregate(newest=Max("seq"))["newest"] or 0
+    newest: int = database.fetch_all("SELECT coalesce(max(seq), 0) FROM workflows_journalevent", [])[0][0]
+    return newest
 
 
 def workflow_names() -> list[str]:
