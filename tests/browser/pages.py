@@ -17,6 +17,7 @@ from tests import (
     example_replays,
     example_runs,
     example_schedules,
+    example_unsettled,
     example_webhooks,
     example_workflows,
     factories,
@@ -67,7 +68,9 @@ PAGES = {
     "run, failed and real": f"/runs/{example_replays.FAILED}/",
     "cancel": "/runs/r_0000000000003/cancel/",
     "retry": "/runs/r_0000000000002/retry/",
-    "settle": "/runs/r_0000000000004/resolve/?step=notify",
+    "settle": f"/runs/{example_unsettled.UNKNOWN}/resolve/?step=paid",
+    "settle, failed": f"/runs/{example_replays.FAILED}/resolve/?step=share",
+    "run, unknown": f"/runs/{example_unsettled.UNKNOWN}/",
     "bulk, preview": "/runs/bulk/new/?bulk=retry&matching=1&range=all",
     "bulk, preview of cancel": "/runs/bulk/new/?bulk=cancel&pick=r_0000000000003&pick=r_0000000000001",
     "bulk actions": "/runs/bulk/",
@@ -180,6 +183,7 @@ def people() -> None:
 def fill() -> None:
     """Fill the database with what the pages show."""
     example_replays.fill()
+    example_unsettled.lost_payment()
     example_workflows.documents()
     example_workflows.runs()
     example_prompts.documents()

@@ -8,8 +8,8 @@ import pytest
 from django.test import Client
 
 from tests import example_runs
-from tests.db.engine.test_evidence import lost_payment
 from tests.engine import states
+from tests.example_unsettled import UNKNOWN, lost_payment
 from workflows.models import Run
 
 FRAGMENT = {"HX-Request": "true"}
@@ -29,7 +29,7 @@ def test_it_shows_what_was_sent_where_and_what_the_answer_has_to_fit(operator: C
     for text in (
         "POST https://pay.example.com/charges",
         "A-17",
-        'data-copy="k-1"',
+        f'data-copy="{UNKNOWN}-paid-1"',
         "payment&quot;: &quot;…&quot;",
         "It took effect",
     ):
@@ -84,4 +84,4 @@ def test_a_step_that_is_not_there_is_not_found(operator: Client, paying: Run) ->
 def test_the_inspector_shows_what_a_lost_worker_sent(operator: Client, paying: Run) -> None:
     page = operator.get(f"/runs/{paying.pk}/step/?step=paid", headers=FRAGMENT).content.decode()
     assert "A-17" in page
-    assert "k-1" in page
+    assert f"{UNKNOWN}-paid-1" in page

@@ -104,9 +104,7 @@ def prepare(trying: Attempt) -> None:
     """
     claim, bundle, step = trying.claim, trying.bundle, trying.node.step
     try:
-        if claim.input_hash is not None:
-            trying.input = trying.state.value(claim.input_hash)
-        elif claim.kind == agent.CALL:
+        if claim.kind == agent.CALL:
             trying.input = agents.call(claim, bundle, trying.node, trying.state)
         elif claim.kind not in agent.INNER and step.kind in LEAVES:
             sees = views.scope(claim, bundle.plan, bundle.reads(step), trying.state)

@@ -49,7 +49,7 @@ def of(run_id: str, path: str) -> Evidence:
     asked, tool, expected = _known(step)
     return Evidence(
         step=step,
-        tool=asked.get("tool", "") if tool else "",
+        tool=asked.get("tool", "") if "arguments" in asked else "",
         target=_target(tool) if tool else "",
         arguments=asked.get("arguments"),
         sent_key=str(told.get("key", "")),
@@ -102,15 +102,24 @@ def attempt_of(step: StepRun) -> Attempt:
     return trying
 
 
+def acted_on(step: StepRun) -> Json:
+    """Return what a step acted on: as it is on record, or rendered anew where its worker died before it could say.
+
+    Raises: LookupError: it never began. The errors of a store that cannot be read.
+    """
+    return attempt_of(step).input if step.input_hash is None else payloads.load_one(step.input_hash)
+
+
 def _known(step: StepRun) -> tuple[Mapping[str, Json], Tool | None, Json]:
     """Return what a step acted on, its tool and the schema of its output; what is gone by now is left out."""
+    asked: Json = None
     try:
+        asked = acted_on(step)
         loaded = bundle.load(step.run.release_id)
-        asked = attempt_of(step).input
-        told = asked if isinstance(asked, dict) else {}
-        return told, _tool(step, loaded, asked), expected_output(step, loaded, asked)
+        tool, expected = _tool(step, loaded, asked), expected_output(step, loaded, asked)
     except (WorkflowError, LookupError, *payloads.UNREADABLE):  # refused when it is tried, with the reason
-        return {}, None, None
+        tool, expected = None, None
+    return asked if isinstance(asked, dict) else {}, tool, expected
 
 
 def _tool(step: StepRun, loaded: Bundle, asked: Json) -> Tool | None:

@@ -73,7 +73,7 @@ def _moved(step: StepRun, action: Action, output: Json, *, actor: Actor, reason:
 def _check_output(step: StepRun, output: Json) -> None:
     """Hold a supplied output against the step's schema. Raises: Invalid, with each path."""
     loaded = bundle.load(step.run.release_id)
-    declared = evidence.expected_output(step, loaded, evidence.attempt_of(step).input)
+    declared = evidence.expected_output(step, loaded, evidence.acted_on(step))
     problems = schema.errors(declared, output) if declared is not None else ()
     if problems:
         raise Invalid(

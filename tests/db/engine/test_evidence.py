@@ -4,28 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from tests.engine import OPERATOR, check_journal, claim, deploy, drain, expire, start, states
+from tests.engine import OPERATOR, check_journal, deploy, drain, start
+from tests.example_unsettled import UNKNOWN, lost_payment
 from workflows import payloads, recovery
-from workflows.engine import commit
 from workflows.errors import UnknownObject
-from workflows.models import Run, StepRun
+from workflows.models import StepRun
 from workflows.recovery import evidence
 from workflows.replay import verify
 
-PAY = """
-name: pay
-input: {type: object, required: [order]}
-output: {type: object, required: [payment], properties: {payment: {type: string}}}
-http: {method: POST, url: "https://pay.example.com/charges", body: {of: "{{ order }}"}}
-effect: once
-"""
-WORKFLOW = """
-name: paying
-input: {type: object}
-steps:
-  - {id: paid, tool: pay, with: {order: "{{ input.order }}"}}
-output: "{{ steps.paid.output.payment }}"
-"""
+SENT = {"order": "A-17", "amount": 4200, "currency": "EUR"}
 COMPUTING = """
 name: computing
 input: {type: object}
@@ -34,19 +21,10 @@ output: "{{ steps.a.output.v }}"
 """
 
 
-def lost_payment() -> Run:
-    """A run whose worker died after the call had left, and before it could write anything down."""
-    paying = start(deploy(WORKFLOW, tools=PAY), order="A-17")
-    assert commit.sending(claim(), {"key": "k-1"})
-    expire()
-    assert states(paying) == {"paid": "unknown"}
-    return paying
-
-
 def test_what_a_lost_worker_sent_can_be_looked_up() -> None:
     found = evidence.of(lost_payment().pk, "paid")
     assert (found.tool, found.target) == ("pay", "POST https://pay.example.com/charges")
-    assert (found.arguments, found.sent_key) == ({"order": "A-17"}, "k-1")
+    assert (found.arguments, found.sent_key) == (SENT, f"{UNKNOWN}-paid-1")
     assert found.sent_at is not None
     assert found.expected["required"] == ["payment"]
 
@@ -59,7 +37,7 @@ def test_a_settled_step_has_its_input_and_its_lineage_on_record() -> None:
     paying.refresh_from_db()
     step = StepRun.objects.get(run=paying, path="paid")
     assert (paying.state, payloads.load_one(step.output_hash)) == ("succeeded", given)
-    assert payloads.load_one(step.input_hash)["arguments"] == {"order": "A-17"}
+    assert payloads.load_one(step.input_hash)["arguments"] == SENT
     assert ("tool", "pay@1") in paying.lineage.values_list("kind", "ref")
     assert verify.replay(paying.pk).verdict == "identical"
     check_journal(paying)
@@ -70,7 +48,7 @@ def test_a_payment_that_failed_for_good_is_on_record_too() -> None:
     recovery.resolve(paying.pk, "paid", action="fail", actor=OPERATOR, reason="their list")
     drain()
     step = StepRun.objects.get(run=paying, path="paid")
-    assert (step.state, payloads.load_one(step.input_hash)["arguments"]) == ("failed", {"order": "A-17"})
+    assert (step.state, payloads.load_one(step.input_hash)["arguments"]) == ("failed", SENT)
     assert verify.replay(paying.pk).verdict == "identical"
 
 
