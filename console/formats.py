@@ -7,10 +7,17 @@ from __future__ import annotations
 
 from datetime import datetime
 from decimal import Decimal
+from typing import Final, Literal
 
 from django.utils import timezone
 
 UNKNOWN = "–"
+# From where on a difference is worth its sign, and what is said of a smaller one.
+_SMALLEST: Final = {
+    "money": (Decimal("0.001"), "≈ $0"),
+    "duration": (Decimal("0.0005"), "≈ 0 s"),
+    "count": (Decimal(1), "≈ 0"),
+}
 
 
 def duration(seconds: float | None) -> str:
@@ -68,6 +75,23 @@ def money(usd: Decimal | None) -> str:
     if usd == 0 or usd >= 1:
         return f"${usd:,.2f}"
     return f"${usd:.3f}" if usd >= Decimal("0.01") else f"${usd:.4f}"
+
+
+def change(amount: Decimal | float | None, kind: Literal["money", "duration", "count"]) -> str:
+    """Write by how much a figure differs: `+$0.314`, `−39 s`, `+1,200`; too little to be written as `≈ $0`.
+
+    Nothing where there is no difference, or it is not known. `amount`: US dollars, seconds, or a number.
+    """
+    if not amount:
+        return ""
+    size = Decimal(amount).copy_abs()
+    if size < _SMALLEST[kind][0]:
+        return _SMALLEST[kind][1]
+    if kind == "count":
+        told = f"{size:,}"
+    else:
+        told = money(size) if kind == "money" else duration(float(size))
+    return ("+" if amount > 0 else "−") + told
 
 
 def share(found: float | None) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from decimal import Decimal
+from typing import Literal
 
 from django import template
 from django.http import HttpRequest
@@ -121,13 +122,9 @@ def money(usd: Decimal | None) -> str:
 
 
 @register.simple_tag
-def change(amount: Decimal | float | None, kind: str) -> str:
-    """Write by how much something differs, with its sign; `kind`: money or duration. Nothing for no difference."""
-    if not amount:
-        return ""
-    size = Decimal(amount).copy_abs()
-    told = formats.money(size) if kind == "money" else formats.duration(float(size))
-    return ("+" if amount > 0 else "−") + told
+def change(amount: Decimal | float | None, kind: Literal["money", "duration", "count"]) -> str:
+    """Write by how much something differs, with its sign. Nothing for no difference."""
+    return formats.change(amount, kind)
 
 
 @register.filter

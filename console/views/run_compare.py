@@ -32,8 +32,7 @@ class Delta:
 
     left: Any
     right: Any
-    sign: str
-    size: Any  # of the change; None: it is not known, or there is none
+    change: Any  # from left to right; None: it is not known, or there is none
     tone: str
 
 
@@ -93,16 +92,16 @@ def _figures(found: RunDiff) -> list[tuple[str, str, Delta]]:
     return [
         ("Duration", "duration", _delta(_took(left), _took(right))),
         ("Cost", "money", _delta(left.cost_usd, right.cost_usd)),
-        ("Tokens in", "tokens", _delta(_tokens(left, "input"), _tokens(right, "input"))),
-        ("Tokens out", "tokens", _delta(_tokens(left, "output"), _tokens(right, "output"))),
+        ("Tokens in", "count", _delta(_tokens(left, "input"), _tokens(right, "input"))),
+        ("Tokens out", "count", _delta(_tokens(left, "output"), _tokens(right, "output"))),
     ]
 
 
 def _delta(left: float | Decimal | None, right: float | Decimal | None) -> Delta:
     if left is None or right is None or left == right:
-        return Delta(left, right, "", None, "idle")
+        return Delta(left, right, None, "idle")
     change = right - left  # type: ignore[operator]  # both are of one kind
-    return Delta(left, right, "+" if change > 0 else "−", abs(change), "ok" if change < 0 else "retry")
+    return Delta(left, right, change, "ok" if change < 0 else "retry")
 
 
 def _took(run: Run) -> float | None:

@@ -1,6 +1,7 @@
 """Numbers and times as people read them."""
 
 from decimal import Decimal
+from typing import Literal
 
 import pytest
 from hypothesis import given
@@ -60,3 +61,26 @@ def test_money_reads_as_the_design_says(usd: str | None, text: str) -> None:
 def test_printable_text_can_always_be_sent(text: str) -> None:
     assert "\0" not in formats.printable(text + "\ud800\0")
     formats.printable(text).encode()
+
+
+@pytest.mark.parametrize(
+    ("amount", "kind", "text"),
+    [
+        (None, "money", ""),
+        (Decimal(0), "money", ""),
+        (Decimal("-0.0004"), "money", "≈ $0"),
+        (Decimal("0.00099"), "money", "≈ $0"),
+        (Decimal("-0.001"), "money", "−$0.0010"),
+        (Decimal("0.3141"), "money", "+$0.314"),
+        (Decimal("-1234.5"), "money", "−$1,234.50"),
+        (0.0001, "duration", "≈ 0 s"),
+        (-0.82, "duration", "−820 ms"),
+        (39.2, "duration", "+39 s"),
+        (1200, "count", "+1,200"),
+        (-3, "count", "−3"),
+    ],
+)
+def test_a_difference_has_its_sign_and_a_tiny_one_says_that_it_is_none(
+    amount: Decimal | float | None, kind: Literal["money", "duration", "count"], text: str
+) -> None:
+    assert formats.change(amount, kind) == text
