@@ -74,12 +74,17 @@ def _axis(starts: Sequence[datetime], chosen: Stretch) -> list[str]:
 def durations(found: overview.Durations, chosen: Stretch) -> dict[str, Any]:
     """Draw the line of the 95th percentile beside both figures."""
     part = formats.duration(chosen.length.total_seconds() / overview.PARTS)
+    stretches = sum(value is not None for value in found.line)
     label = f"p95 of each {part}, over the {chosen.words}"
     return {
         "p50": formats.duration(found.p50_s),
         "p95": formats.duration(found.p95_s),
         "line": sparkline.line(found.line, label=label),
         "begins": f"{formats.ago(chosen.length.total_seconds())} ago",
+        "nothing": not stretches,
+        "alone": f"{formats.plural(found.runs, 'run')}, all in one stretch of {part}"
+        if stretches == 1
+        else "",
         "runs": found.runs,
         "capped": found.capped,
         "rows": _line_rows(found, chosen),

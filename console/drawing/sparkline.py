@@ -41,7 +41,10 @@ def _rect(name: str, x: float, y: float, width: float, height: float) -> str:
 
 
 def line(values: Sequence[float | None], *, label: str) -> SafeString:
-    """Draw a line through the values; where one is unknown the line has a gap, never a zero."""
+    """Draw a line through the values; where one is unknown the line has a gap, never a zero.
+
+    A value between two gaps is a short level line, as wide as its stretch of time.
+    """
     known = [value for value in values if value is not None]
     if not known:
         return _svg(_ground(), label)
@@ -53,9 +56,11 @@ def line(values: Sequence[float | None], *, label: str) -> SafeString:
             continue
         share = (value - low) / (high - low) if high > low else 0.5
         begins = place == 0 or values[place - 1] is None
-        parts.append(f"{'M' if begins else 'L'}{place * step:.1f} {_height_of(share):.1f}")
+        x, y = place * step, _height_of(share)
         if begins and (place + 1 == len(values) or values[place + 1] is None):
-            parts.append("h.01")  # alone between two gaps: its round cap makes it a dot
+            parts.append(f"M{max(x - step / 2, 0):.1f} {y:.1f}H{min(x + step / 2, WIDTH):.1f}")
+        else:
+            parts.append(f"{'M' if begins else 'L'}{x:.1f} {y:.1f}")
     return _svg(f'<path class="spark-line" d="{"".join(parts)}"/>', label)
 
 

@@ -337,3 +337,18 @@ def test_no_statement_reads_the_runs_from_end_to_end(operator: Client) -> None:
             cursor.execute("EXPLAIN " + statement)
             plan = "\n".join(row[0] for row in cursor.fetchall())
             assert "Seq Scan on workflows_run" not in plan or "LIMIT 1" in statement, plan
+
+
+def test_a_single_stretch_of_durations_says_that_it_is_one(operator: Client) -> None:
+    factories.run("succeeded", lasted_s=4.2)
+    tile = _tile(operator.get("/overview/").content.decode(), "durations")
+    assert "1 run, all in one stretch of" in tile
+    assert re.search(r'd="M[\d.]+ [\d.]+H[\d.]+"', tile)  # a level line as wide as its stretch
+    factories.run("succeeded", ago_s=40_000, lasted_s=2)
+    cache.clear()
+    assert "all in one stretch" not in _tile(operator.get("/overview/").content.decode(), "durations")
+
+
+def test_without_durations_the_tile_says_what_is_missing(operator: Client) -> None:
+    factories.run("queued")
+    assert "No run has ended" in _tile(operator.get("/overview/").content.decode(), "durations")

@@ -36,8 +36,12 @@ def test_nothing_at_all_is_a_ground_line() -> None:
 
 def test_a_line_has_a_gap_where_a_value_is_unknown() -> None:
     [path] = re.findall(r' d="([^"]+)"', sparkline.line([1.0, 3.0, None, 2.0], label="p95"))
-    assert path.count("M") == 2
-    assert path.endswith("h.01")
+    assert path == "M0.0 12.7L32.0 2.0M80.0 7.3H96.0"
+
+
+def test_a_single_value_is_a_line_as_wide_as_its_stretch_of_time() -> None:
+    [path] = re.findall(r' d="([^"]+)"', sparkline.line([None, None, 4.0, None, None], label="p95"))
+    assert path == "M36.0 2.0H60.0"
 
 
 def test_equal_values_are_drawn_where_they_stand() -> None:
