@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final
 
 from django.core.cache import cache
@@ -89,4 +90,17 @@ def _href(entry: AuditEntry) -> str:
 
 def _short(value: object) -> str:
     text = "…" if isinstance(value, dict | list) else " ".join(str(value).split())
+    if moment := _moment(text):
+        return formats.instant(moment)
     return text if len(text) <= 60 else text[:59] + "…"
+
+
+def _moment(text: str) -> datetime | None:
+    """Read a moment as the log keeps it, with its offset; None for any other text."""
+    if "T" not in text:
+        return None
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return found if found.tzinfo else None

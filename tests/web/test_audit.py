@@ -159,3 +159,17 @@ def test_every_filter_is_served_by_an_index(asked: dict[str, Any], index: str) -
         cursor.execute("ANALYZE workflows_auditentry")
     entries = audit_log.matching(audit_log.AuditFilter(**asked)).order_by("-at", "-id")[:51]
     assert index in entries.explain()
+
+
+def test_times_in_what_was_recorded_are_those_of_who_looks(client: Client) -> None:
+    reader = factories.user(Role.OPERATOR, "rita")
+    reader.time_zone = "Europe/Berlin"
+    reader.save()
+    client.force_login(reader)
+    audit.record(
+        ANNA, "token.create", "token", "ci", data={"expires_at": "2030-12-25T22:15:04+00:00", "note": "To Do"}
+    )
+    page = client.get("/audit/").content.decode()
+    brief = page[page.index("<summary") :].split("</summary>")[0]
+    assert "expires_at Dec 25 2030, 23:15:04" in brief
+    assert "note To Do" in brief
