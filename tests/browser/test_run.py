@@ -6,6 +6,7 @@ from django.utils import timezone
 from playwright.sync_api import Page, expect
 
 from tests import example_runs
+from tests.browser.test_shell import check
 from workflows.models import Run, StepRun
 
 NAME = "#inspector h2"
@@ -104,3 +105,22 @@ def test_a_step_is_a_page_of_its_own_on_a_phone(console: Page, address: str) -> 
     expect(console.locator(".timeline")).to_be_hidden()
     console.go_back()
     expect(console.locator(".timeline")).to_be_visible()
+
+
+def test_the_tools_of_the_timeline_fit_beside_the_inspector_on_a_small_screen(
+    console: Page, address: str
+) -> None:
+    example_runs.failed_run(number=2)
+    console.set_viewport_size({"width": 1024, "height": 768})
+    console.goto(address + "/runs/r_0000000000002/")
+    expect(console.locator("#inspector")).to_be_visible()
+    bar = console.locator(".timeline-bar")
+    assert bar.evaluate("bar => bar.scrollWidth <= bar.clientWidth")
+    assert bar.evaluate("bar => bar.getBoundingClientRect().height") <= 2 * 28 + 24  # two lines
+    edge = bar.evaluate("bar => bar.getBoundingClientRect().right")
+    for tool in bar.locator("label, button").all():
+        box = tool.bounding_box()
+        assert box is not None
+        assert box["height"] <= 28
+        assert box["x"] + box["width"] <= edge
+    check(console, "run-1024")
