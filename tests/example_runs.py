@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from tests import factories
-from workflows.models import Attempt, Lineage, Release, StepRun
+from workflows.models import Attempt, AuditEntry, Lineage, Release, StepRun
 
 Json = Any
 QUESTION = "How do I make a class iterable?"
@@ -205,4 +205,67 @@ def map_run(items: int, *, failed: Sequence[int] = (), **values: Json) -> factor
             )
         )
     Attempt.objects.bulk_create(tries, batch_size=1000)
+    return made
+
+
+def remembering_run(**values: Json) -> factories.RunMaker:
+    """A run that read what was said before and wrote down what was said now."""
+    made = factories.run(
+        "succeeded", lasted_s=3.2, session="ada", gave={"answer": "It is on its way."}, **values
+    )
+    history = [{"role": "user", "content": "Where is my order?"}, {"role": "assistant", "content": "In Ulm."}]
+    made.step(
+        "recall",
+        "memory",
+        tries=[(0.1, 0.12, "succeeded")],
+        asked={"operation": "read", "scope": "session", "key": "history"},
+        gave={"value": history, "version": 4},
+    )
+    made.step(
+        "preferences",
+        "memory",
+        tries=[(0.13, 0.15, "succeeded")],
+        asked={"operation": "read", "scope": "workflow", "key": "tone"},
+        gave={"value": None, "version": None},
+    )
+    _answer(made)
+    made.step(
+        "remember",
+        "memory",
+        tries=[(3.1, 3.15, "succeeded")],
+        asked={"operation": "append", "scope": "session", "key": "history"},
+        gave={"value": [*history, {"role": "user", "content": "Thank you!"}], "version": 5},
+    )
+    made.journal("run.succeeded", 3.2)
+    return made
+
+
+def settled_run(**values: Json) -> factories.RunMaker:
+    """A run whose message was sent by a worker that was lost; twenty minutes later a person said what came of it."""
+    made = factories.run("succeeded", **{"ago_s": 2400, "lasted_s": 1260, **values})
+    _first_steps(made)
+    notify = made.step(
+        "notify",
+        "tool",
+        tries=[(2, 1240, "succeeded")],
+        asked={"tool": "notify-channel", "version": 1, "arguments": {"text": "Answered."}},
+        gave={"ok": True},
+    )
+    made.journal(
+        "step.sending",
+        2.4,
+        step=notify,
+        key="3d41f6a0c9be4f7f8a52d0e1b96c77aa5c0e9d38b1f24c6e8d7a90b2c3e4f501",
+    )
+    made.journal("attempt.lost", 33, step=notify, state="unknown")
+    made.step("sources", "set", tries=[(1241, 1241.1, "succeeded")], gave={"names": ["typeiter.txt"]})
+    entry = AuditEntry.objects.create(
+        actor="d.osei",
+        action="step.resolve",
+        object_kind="run",
+        object_id=made.run.pk,
+        reason="The channel shows the message of 14:02.",
+        data={"step": "notify", "action": "supply"},
+    )
+    AuditEntry.objects.filter(pk=entry.pk).update(at=made.at(1240))
     return made

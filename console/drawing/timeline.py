@@ -25,6 +25,13 @@ class Bar(NamedTuple):
     end: float
 
 
+class Answer(NamedTuple):
+    """When a person settled a step, and what is said of it."""
+
+    at: datetime
+    told: str
+
+
 class Row(NamedTuple):
     """One line of the timeline. Rows without a path are groups that the page makes."""
 
@@ -44,6 +51,8 @@ class Row(NamedTuple):
     has_children: bool = False
     expanded: bool = True
     hidden: bool = False
+    answered: float | None = None  # when a person settled it
+    answer: str = ""
 
 
 @dataclass
@@ -53,6 +62,7 @@ class _Builder:
     begun: datetime
     now: datetime
     notes: Mapping[int, str]
+    answers: Mapping[str, Answer]
     open_keys: frozenset[str]
     children: Mapping[int | None, Sequence[StepView]]
     rows: list[Row] = field(default_factory=list)
@@ -177,6 +187,7 @@ class _Builder:
         below = self.children.get(step.id, ())
         container = bool(below) or step.kind == "map"
         key = f"s{step.id}"
+        answer = self.answers.get(step.path)
         expanded = key in self.open_keys or not (step.kind == "map" and _folds(below))
         self.rows.append(
             Row(
@@ -196,6 +207,8 @@ class _Builder:
                 has_children=bool(below),
                 expanded=expanded,
                 hidden=hidden,
+                answered=self.second(answer.at) if answer else None,
+                answer=answer.told if answer else "",
             )
         )
         self.walk(step, key=key, depth=depth + 1, hidden=hidden or not expanded)
@@ -247,13 +260,17 @@ def build(
     begun: datetime,
     now: datetime,
     notes: Mapping[int, str],
+    answers: Mapping[str, Answer] | None = None,
     open_keys: frozenset[str] = frozenset(),
 ) -> tuple[Row, ...]:
-    """Return the rows in the order of the page. `open_keys`: rows that are not to be folded."""
+    """Return the rows in the order of the page.
+
+    `answers`: by path, what a person settled. `open_keys`: rows that are not to be folded.
+    """
     children: dict[int | None, list[StepView]] = defaultdict(list)
     for step in sorted(steps, key=lambda s: (s.item if s.item is not None else -1, s.ordinal, s.id)):
         children[step.parent_id].append(step)
-    builder = _Builder(begun, now, notes, open_keys, children)
+    builder = _Builder(begun, now, notes, answers or {}, open_keys, children)
     builder.walk(None, key="", depth=0, hidden=False)
     return tuple(builder.rows)
 

@@ -70,9 +70,24 @@ def _lane(row: Row, scale: Scale) -> str:
             for bar in row.bars
             if bar.end >= scale.start_s and bar.start <= scale.end_s
         )
+        drawn += _answer(row, scale)
     last = scale.at(row.bars[-1].start) if row.bars else left
     text = formats.duration(row.end - row.start)
-    return drawn + _length(left, last, max(right, left + _MIN_WIDTH), text, on="over" if group else "inside")
+    return drawn + _length(
+        left,
+        last,
+        max(right, left + _MIN_WIDTH),
+        text,
+        on="over" if group else "inside",
+        gap=6 if row.answered is None else 12,
+    )
+
+
+def _answer(row: Row, scale: Scale) -> str:
+    """Mark when a person settled the step, where that is in the part that is shown."""
+    if row.answered is None or not scale.start_s <= row.answered <= scale.end_s:
+        return ""
+    return f'<circle class="answer" cx="{scale.at(row.answered):.2f}%" cy="14" r="5"/>'
 
 
 def _elsewhere(text: str, before: bool) -> str:
@@ -81,19 +96,32 @@ def _elsewhere(text: str, before: bool) -> str:
     return f'<text class="bar-text bar-quiet" {place} y="18">{text}</text>'
 
 
-def _length(left: float, last: float, right: float, text: str, *, on: str) -> str:
+def _length(left: float, last: float, right: float, text: str, *, on: str, gap: int) -> str:
     """Write the duration where there is room: after the bars, before them or the last one, else on them.
 
-    `on`: `inside` of a bar, or `over` the thin line of a group, which makes way.
+    `on`: `inside` of a bar, or `over` the thin line of a group, which makes way. `gap`: pixels after the bars.
     """
     if right < 86:
-        return f'<text class="bar-text" x="{right:.2f}%" dx="6" y="18">{text}</text>'
+        return f'<text class="bar-text" x="{right:.2f}%" dx="{gap}" y="18">{text}</text>'
     if last > 16:
         place = left if left > 16 else last
         return f'<text class="bar-text" x="{place:.2f}%" dx="-6" y="18" text-anchor="end">{text}</text>'
-    gap = 0 if on == "over" else -6
+    inwards = 0 if on == "over" else -gap
+    return f'<text class="bar-text bar-{on}" x="{right:.2f}%" dx="{inwards}" y="18" text-anchor="end">{text}</text>'
+
+
+def _badges(row: Row) -> str:
+    """Say that a person settled the step, and count the tries that went wrong."""
+    return _answered(row) + _badge(row)
+
+
+def _answered(row: Row) -> str:
+    if not row.answer:
+        return ""
+    told = escape(formats.printable(row.answer))
     return (
-        f'<text class="bar-text bar-{on}" x="{right:.2f}%" dx="{gap}" y="18" text-anchor="end">{text}</text>'
+        f'<span class="badge badge-idle" title="{told}">{icon("user-check")}'
+        f'<span class="visually-hidden">{told}</span></span>'
     )
 
 
@@ -141,7 +169,7 @@ def row_html(
         f'{expanded}{" data-far" if far else ""}{span} tabindex="{0 if focusable else -1}"'
         f"{' hidden' if row.hidden else ''}>"
         f'<div class="step-cell depth-{min(row.depth, 6)}" role="gridcell">{twist}{_picture(row)}{label}'
-        f'<span class="step-note">{escape(formats.printable(row.note))}</span>{_badge(row)}</div>'
+        f'<span class="step-note">{escape(formats.printable(row.note))}</span>{_badges(row)}</div>'
         f'<div class="lane" role="gridcell"><svg aria-hidden="true">{_lane(row, scale)}</svg>'
         f'<span class="visually-hidden">{state_look(row.state).word} {lasted}</span></div></div>'
     )

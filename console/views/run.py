@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -18,9 +18,10 @@ from console.views.run_find import find, not_there
 from console.views.run_title import title_of
 from workflows import quarantine, retained, runs, states
 from workflows.models import Call, Run
-from workflows.queries import run_list, run_page
+from workflows.queries import run_list, run_page, settlements
 from workflows.queries.run_matching import RunFilter
 from workflows.queries.run_page import Standing, StepView
+from workflows.queries.settlements import Settlement
 from workflows.queries.step_rows import steps_of
 
 __all__ = ["detail", "find"]
@@ -51,7 +52,8 @@ def detail(request: HttpRequest, run_id: str) -> HttpResponse:
         return HttpResponse(status=304)
     run = find(run_id)
     want = run_view.read(request, tuple(key for key, _ in TABS))
-    steps, calls = steps_of(run.id), run_page.calls_of(run.id)
+    settled = settlements.of_run(run.id)
+    steps, calls = settlements.apart(steps_of(run.id), settled), run_page.calls_of(run.id)
     if not steps:
         find(run_id)  # deleted just now: a page that is open keeps what it shows
     context = {
@@ -60,13 +62,16 @@ def detail(request: HttpRequest, run_id: str) -> HttpResponse:
         "mark": mark,
         "standing": standing,
         "poll": request.get_full_path() if run.state not in states.RUN_ENDED else "",
-        **_tab(run, steps, calls, want, now),
+        **_tab(run, steps, calls, want, now, settled),
         **_attention(run, steps, standing, want, now),
     }
     is_poll = bool(request.headers.get("HX-Request"))
     shows_step = not want.tab or (want.tab == "graph" and want.step)
     if not is_poll and shows_step and context["selected"]:
-        context |= step.inspector(run, steps, context["selected"], attempt=want.attempt)
+        chosen = context["selected"]
+        context |= step.inspector(
+            run, steps, chosen, attempt=want.attempt, settled=settled.get(chosen.path, ())
+        )
     answer = render(request, "run/_run.html" if is_poll else "run/page.html", context)
     answer["HX-PTag"] = mark
     return answer
@@ -164,7 +169,12 @@ def _tabs(run: Run, steps: Sequence[StepView], want: Asked) -> list[dict[str, An
 
 
 def _tab(
-    run: Run, steps: Sequence[StepView], calls: Sequence[Call], want: Asked, now: datetime
+    run: Run,
+    steps: Sequence[StepView],
+    calls: Sequence[Call],
+    want: Asked,
+    now: datetime,
+    settled: Mapping[str, Sequence[Settlement]],
 ) -> dict[str, Any]:
     if want.tab == "graph":
         return run_graph.context(run, steps, selected=want.step, now=run.ended_at or now)
@@ -180,4 +190,4 @@ def _tab(
         return run_tabs.io_tab(run)
     if want.tab == "cost":
         return {"costs": run_tabs.costs(steps, calls)}
-    return run_timeline.drawn(run, steps, calls, want, now)
+    return run_timeline.drawn(run, steps, calls, want, now, settled=settled)

@@ -37,6 +37,7 @@ class Alert:
     headline: str
     detail: str
     step: str = ""
+    settle: bool = False  # a person says what came of the step
     since: datetime | None = None  # shown before the detail, and counted on
 
 
@@ -214,6 +215,7 @@ def _unknown(step: StepView) -> Alert:
         headline=f"{step.path} has an unknown outcome",
         detail=f"{_sentence(message)} Its effect may have happened, so nothing repeats it by itself.".strip(),
         step=step.path,
+        settle=True,
     )
 
 

@@ -15,13 +15,16 @@ from console import formats
 from console.access import requires
 from console.drawing import critical_path, looks, minimap, scale, timeline, waterfall
 from console.drawing.critical_path import Stretch
+from console.drawing.timeline import Answer
 from console.forms import run_view
 from console.forms.run_view import Asked
 from console.views import run_summary
 from console.views.run_find import find
+from console.views.step import SETTLED
 from workflows.models import Call, Run
-from workflows.queries import run_page
+from workflows.queries import run_page, settlements
 from workflows.queries.run_page import Definition, StepView
+from workflows.queries.settlements import Settlement
 from workflows.queries.step_rows import steps_of
 
 
@@ -31,9 +34,11 @@ def drawn(
     calls: Sequence[Call],
     want: Asked,
     now: datetime,
+    *,
+    settled: Mapping[str, Sequence[Settlement]],
 ) -> dict[str, Any]:
     """Draw the timeline."""
-    laid = layout(run, steps, calls, want, now)
+    laid = layout(run, steps, calls, want, now, settled=settled)
     counts = Counter(each.kind for each in steps)
     first = run_summary.first_to_look_at(run, steps)
     shown = waterfall.Shown(
@@ -80,11 +85,16 @@ class Layout:
         self.all_rows: Sequence[timeline.Row] = ()
         self.rows: Sequence[timeline.Row] = ()
 
-    def lay(self, notes: Mapping[int, str]) -> Layout:
+    def lay(self, notes: Mapping[int, str], answers: Mapping[str, Answer]) -> Layout:
         """Build the rows and leave out what the address does not ask for."""
         want = self.want
         self.all_rows = timeline.build(
-            self.steps, begun=self.run.created_at, now=self.end, notes=notes, open_keys=want.open
+            self.steps,
+            begun=self.run.created_at,
+            now=self.end,
+            notes=notes,
+            answers=answers,
+            open_keys=want.open,
         )
         if want.critical:
             self.critical = self._critical()
@@ -122,10 +132,22 @@ class Layout:
         return frozenset(keys)
 
 
-def layout(run: Run, steps: Sequence[StepView], calls: Sequence[Call], want: Asked, now: datetime) -> Layout:
+def layout(
+    run: Run,
+    steps: Sequence[StepView],
+    calls: Sequence[Call],
+    want: Asked,
+    now: datetime,
+    *,
+    settled: Mapping[str, Sequence[Settlement]],
+) -> Layout:
     """Return the rows that the address asks for, and their time axis."""
     definition = run_page.definition_of(run)
-    return Layout(run, steps, want, now, definition).lay(_notes(steps, calls, definition))
+    answers = {
+        path: Answer(told[-1].at, f"{told[-1].by} {SETTLED.get(told[-1].action, 'settled it')}")
+        for path, told in settled.items()
+    }
+    return Layout(run, steps, want, now, definition).lay(_notes(steps, calls, definition), answers)
 
 
 def _overlaps(row: timeline.Row, low: float, high: float) -> bool:
@@ -154,7 +176,9 @@ def _more(run: Run, want: Asked) -> str:
 def rows(request: HttpRequest, run_id: str) -> HttpResponse:
     """Give further rows of a long timeline."""
     run, want, now = find(run_id), run_view.read(request, ()), timezone.now()
-    laid = layout(run, steps_of(run.id), run_page.calls_of(run.id), want, now)
+    settled = settlements.of_run(run.id)
+    steps = settlements.apart(steps_of(run.id), settled)
+    laid = layout(run, steps, run_page.calls_of(run.id), want, now, settled=settled)
     low, high = (
         min(run_view.whole(request.GET.get(name)) or 0, len(laid.rows)) for name in ("start", "stop")
     )

@@ -19,11 +19,19 @@ from console.views import run_summary, step_prompt
 from console.views.payload import block_of
 from console.views.run_find import find
 from workflows.models import Call, Run
-from workflows.queries import run_page
+from workflows.queries import run_page, settlements
 from workflows.queries.run_list import CONTAINERS
+from workflows.queries.settlements import Settlement
 from workflows.queries.step_rows import AttemptView, StepView, steps_of
 from workflows.recovery import evidence
 
+# What a person's answer to a step that was left open made of it.
+SETTLED: Final = {
+    "supply": "supplied the output",
+    "skip": "skipped it",
+    "retry": "let it run again",
+    "fail": "let it fail",
+}
 _NAME: Final = re.compile("[a-z][a-z0-9-]{0,62}")
 
 
@@ -32,11 +40,14 @@ def detail(request: HttpRequest, run_id: str) -> HttpResponse:
     """Show one step; a poll whose answer is still right gets 304."""
     run = find(run_id)
     path = request.GET.get("step", "")
-    steps = steps_of(run.id)
+    settled = settlements.of_run(run.id)
+    steps = settlements.apart(steps_of(run.id), settled)
     chosen = next((step for step in steps if step.path == path), None)
     if chosen is None:
         raise Http404("This step is not part of the run any more.")
-    context = inspector(run, steps, chosen, attempt=request.GET.get("attempt", ""))
+    context = inspector(
+        run, steps, chosen, attempt=request.GET.get("attempt", ""), settled=settled.get(path, ())
+    )
     if request.headers.get("HX-PTag") == context["step_mark"]:
         return HttpResponse(status=304)
     answer = render(request, "run/_step.html", {**context, "run": run})
@@ -44,7 +55,9 @@ def detail(request: HttpRequest, run_id: str) -> HttpResponse:
     return answer
 
 
-def inspector(run: Run, steps: Sequence[StepView], chosen: StepView, *, attempt: str) -> dict[str, Any]:
+def inspector(
+    run: Run, steps: Sequence[StepView], chosen: StepView, *, attempt: str, settled: Sequence[Settlement]
+) -> dict[str, Any]:
     """Collect what the inspector shows of a step, seen from one of its attempts."""
     current = _attempt(chosen, attempt)
     calls = [_call(call, run.id) for call in run_page.calls_of(run.id, step_run_ids=[chosen.id])]
@@ -59,6 +72,7 @@ def inspector(run: Run, steps: Sequence[StepView], chosen: StepView, *, attempt:
             _attempt_tab(each, current, chosen) for each in chosen.attempts if chosen.kind not in CONTAINERS
         ],
         "attempt": current,
+        "settled": [(each, SETTLED.get(each.action, each.action)) for each in settled],
         "error": (current.error if current and current.error else chosen.error) or None,
         "effect": run_summary.effect_of_retry(chosen),
         "asked": asked,

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import gzip
+import re
+from pathlib import Path
+
 import pytest
+from django.contrib.staticfiles import finders
 from django.test import Client
 from pytest_django import DjangoAssertNumQueries
 
 from tests import example_runs, factories
-from workflows.models import Payload, Run
+from workflows.models import AuditEntry, JournalEvent, Payload, Run
 
 FRAGMENT = {"HX-Request": "true"}
 
@@ -236,3 +241,47 @@ def test_two_steps_that_went_alike_are_two_answers(operator: Client) -> None:
     )
     assert other.status_code == 200
     assert 'data-shows="review"' in other.content.decode()
+
+
+@pytest.mark.parametrize("tab", ["", "graph", "events", "io", "cost"])
+def test_each_tab_brings_styles_within_the_budget(operator: Client, tab: str) -> None:
+    made = example_runs.succeeded_run()
+    page = operator.get(f"/runs/{made.run.id}/?tab={tab}").content.decode()
+    sheets = re.findall(
+        r'<link rel="stylesheet" href="/static/(console/[^"?]+\.css)"(?! media="print")', page
+    )
+    assert any(name.startswith("console/pages/run") for name in sheets)
+    sent = [gzip.compress(Path(finders.find(name) or "").read_bytes(), 9) for name in sheets]
+    assert sum(map(len, sent)) <= 12 * 1024
+
+
+def test_what_a_person_settled_is_marked_with_who_when_and_why(operator: Client) -> None:
+    made = example_runs.settled_run()
+    page = operator.get(f"/runs/{made.run.id}/?step=notify").content.decode()
+    row = page[page.index(f'id="s{made.steps["notify"].id}"') :].split('role="row"')[0]
+    assert 'class="answer"' in row
+    assert "d.osei supplied the output" in row
+    assert "bar-lost" in row  # up to when its worker was lost; what followed was no work
+    inspector = page[page.index('id="inspector"') :]
+    assert "The channel shows the message of 14:02." in inspector
+    entry = AuditEntry.objects.get(action="step.resolve")
+    assert f"object={made.run.id}&amp;action=step.resolve#a{entry.pk}" in inspector
+    assert "a person says what came of it" in inspector
+
+
+def test_the_key_of_an_effect_can_be_copied_whole(operator: Client) -> None:
+    made = example_runs.settled_run()
+    page = operator.get(f"/runs/{made.run.id}/?step=notify").content.decode()
+    key = JournalEvent.objects.get(run=made.run, type="step.sending").data["key"]
+    assert f'data-copy="{key}"' in page
+
+
+@pytest.mark.parametrize(("who", "offered"), [("operator", "Settle…"), ("viewer", "Show step")])
+def test_a_run_that_waits_for_an_answer_leads_to_it_from_its_banner(
+    request: pytest.FixtureRequest, who: str, offered: str
+) -> None:
+    person: Client = request.getfixturevalue(who)
+    made = example_runs.unknown_run()
+    page = person.get(f"/runs/{made.run.id}/").content.decode()
+    banner = page[page.index('class="alert tone-bad"') :].split("<nav")[0]
+    assert offered in banner

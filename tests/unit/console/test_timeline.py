@@ -180,3 +180,17 @@ def test_two_thousand_rows_are_drawn_in_well_under_a_second() -> None:
     started = datetime.now(UTC)
     waterfall.rows_html(rows, scale.build(2000), waterfall.Shown(), start=0, stop=len(rows))
     assert (datetime.now(UTC) - started).total_seconds() < 1
+
+
+def test_a_step_that_a_person_settled_says_so_and_when() -> None:
+    step = _step(1, "notify", tries=[(2.0, 33.0, "lost")], ended_at=BEGUN + timedelta(seconds=50))
+    answer = timeline.Answer(BEGUN + timedelta(seconds=50), "d.osei supplied <the output>")
+    [row] = timeline.build(
+        [step], begun=BEGUN, now=BEGUN + timedelta(seconds=60), notes={}, answers={"notify": answer}
+    )
+    assert (row.answered, row.bars[-1].end, row.end) == (50.0, 33.0, 50.0)
+    drawn = waterfall.row_html(row, scale.build(60.0, ()), selected=False, focusable=False)
+    assert '<circle class="answer" cx="83.33%"' in drawn
+    assert "d.osei supplied &lt;the output&gt;" in drawn
+    elsewhere = waterfall.row_html(row, scale.build(10.0, (), start_s=0.0), selected=False, focusable=False)
+    assert "<circle" not in elsewhere
