@@ -36,6 +36,7 @@ def test_a_run_that_nobody_can_judge_is_shown_as_such_and_needs_attention(operat
     answer = operator.get("/runs/?state=attention")
     assert _titles(answer) == ["Sent or not?"]
     assert b"Outcome unknown" in answer.content
+    assert b"May have taken effect; settle it: The worker was lost" in answer.content
 
 
 @pytest.mark.parametrize(
@@ -206,3 +207,11 @@ def test_neighbours_of_one_instant_are_told_by_their_ids(db: None) -> None:
     Run.objects.update(created_at=rows[0].created_at)
     rows[1].refresh_from_db()
     assert run_list.neighbours(run_list.RunFilter(), rows[1]) == (rows[2].id, rows[0].id)
+
+
+def test_the_totals_say_so_where_no_cost_is_known(operator: Client) -> None:
+    factories.run("queued", title="Waits")
+    assert "cost not known yet" in operator.get("/runs/").content.decode()
+    assert "nothing spent" in operator.get("/runs/?q=zzzz").content.decode()
+    factories.run("succeeded", cost="0.0042")
+    assert "<b>$0.0042</b> spent" in operator.get("/runs/").content.decode()
