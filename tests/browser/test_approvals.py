@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from tests import engine
 from tests.browser.test_shell import check
@@ -64,3 +64,51 @@ def test_somebody_else_was_faster(console: Page, address: str, refusals: set[int
     engine.drain()
     asked.refresh_from_db()
     assert (asked.outcome, asked.comment) == ("rejected", "No.")
+
+
+def test_questions_open_beside_the_list_and_back_leads_to_the_one_before(console: Page, address: str) -> None:
+    asking(count=3)
+    console.goto(address + "/approvals/")
+    title = console.locator("#approval-title")
+    expect(title).to_have_text("Sure about 0?")
+    console.get_by_role("link", name="Sure about 2?").click()
+    expect(title).to_have_text("Sure about 2?")
+    console.wait_for_url("**/approvals/*/")
+    expect(console.locator("#approvals [aria-current=true]")).to_contain_text("Sure about 2?")
+    assert "Sure about 2?" in console.title()
+    console.keyboard.press("k")
+    console.keyboard.press("Enter")
+    expect(title).to_have_text("Sure about 1?")
+    console.go_back()
+    expect(title).to_have_text("Sure about 2?")
+    expect(console.locator("#approvals [aria-current=true]")).to_contain_text("Sure about 2?")
+    check(console, "approvals-beside")
+
+
+def test_a_phone_shows_the_list_and_then_the_question(console: Page, address: str) -> None:
+    asking(count=2)
+    console.set_viewport_size({"width": 390, "height": 844})
+    console.goto(address + "/approvals/")
+    expect(console.locator("#approval")).to_be_hidden()
+    console.get_by_role("link", name="Sure about 1?").click()
+    expect(console.locator("#approval-title")).to_have_text("Sure about 1?")
+    expect(console.locator("#approvals")).to_be_hidden()
+    check(console, "approval-phone")
+    console.get_by_role("link", name="Back to the queue").click()
+    expect(console.get_by_role("link", name="Sure about 1?")).to_be_visible()
+
+
+def test_without_scripts_the_address_chooses_the_question(
+    console: Page, browser: Browser, context: BrowserContext, address: str
+) -> None:
+    asking(count=2)
+    plain = browser.new_context(java_script_enabled=False)
+    plain.add_cookies(context.cookies())  # type: ignore[arg-type]
+    page = plain.new_page()
+    page.goto(address + "/approvals/")
+    page.get_by_role("link", name="Sure about 1?").click()
+    page.get_by_label("Comment").fill("No.")
+    page.get_by_role("button", name="Reject").click()
+    expect(page.locator("#approval-title")).to_have_text("Sure about 0?")
+    plain.close()
+    assert Approval.objects.get(title="Sure about 1?").outcome == "rejected"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from django.test import Client
 from pytest_django import DjangoAssertNumQueries
@@ -37,9 +39,10 @@ def test_the_queue_takes_the_same_queries_however_many_wait(
     operator: Client, django_assert_num_queries: DjangoAssertNumQueries
 ) -> None:
     asking(count=12)
-    with django_assert_num_queries(4):  # session, person, the page, how many wait
+    # session, person, the page, how many wait; what the first one rests on, and its output
+    with django_assert_num_queries(6):
         page = operator.get("/approvals/").content.decode()
-    assert page.count("Sure about") == 12
+    assert page.count("<li data-href") == 12
 
 
 def test_a_question_shows_its_form_and_what_it_rests_on_and_is_decided(operator: Client) -> None:
@@ -109,3 +112,34 @@ def test_a_run_leads_to_its_question_and_is_paused_resumed_and_signalled(operato
     assert run.signals.count() == 1
     runs.cancel(run.pk, actor=engine.OPERATOR)
     assert operator.get(f"/runs/{run.pk}/approval/").status_code == 404
+
+
+def test_the_list_stands_beside_a_question_and_keeps_its_filter(operator: Client) -> None:
+    asking(count=2)
+    first, second = Approval.objects.order_by("pk")
+    name = first.workflow
+    page = operator.get(f"/approvals/?workflow={name}").content.decode()
+    assert (
+        page.count("Sure about 0?") > page.count("Sure about 1?") > 0
+    )  # the first one is open beside the list
+    page = operator.get(f"/approvals/{second.pk}/?workflow={name}").content.decode()
+    (marked,) = re.findall(r'<a href="([^"]+)"[^>]* aria-current="true"', page)
+    assert marked == f"/approvals/{second.pk}/?workflow={name}"
+    done = operator.post(f"/approvals/{second.pk}/decide/?workflow={name}", {"decision": "reject"})
+    assert done["Location"] == f"/approvals/?workflow={name}"
+    page = operator.get(f"/approvals/{second.pk}/").content.decode()
+    assert "Decided</a>" in page
+    assert 'aria-current="page">Decided' in page  # its list is that of the decided ones
+
+
+def test_a_click_in_the_list_gets_the_question_and_the_list_that_marks_it(operator: Client) -> None:
+    asking(count=2)
+    second = Approval.objects.order_by("pk")[1]
+    part = operator.get(f"/approvals/{second.pk}/", headers={"HX-Request": "true"}).content.decode()
+    assert "<html" not in part
+    assert 'id="approvals"' in part
+    assert 'hx-swap-oob="outerMorph"' in part
+    assert f"chosen={second.pk}" in part  # the poll keeps the mark
+    rows = operator.get(f"/approvals/?chosen={second.pk}", headers={"HX-Request": "true"}).content.decode()
+    assert 'id="approval"' not in rows
+    assert rows.count('aria-current="true"') == 1

@@ -21,9 +21,17 @@ function mark() {
 function move(by) {
   const found = rows();
   if (!found.length) return;
-  const at = found.findIndex((row) => row.dataset.href === cursor);
+  if (document.activeElement?.closest("[data-rows]")) document.activeElement.blur(); // Enter is the cursor's now
+  const at = found.findIndex((row) => row.dataset.href === cursor || (!cursor && one("[aria-current]", row)));
   cursor = found[Math.min(Math.max(at + by, 0), found.length - 1)].dataset.href;
   mark().scrollIntoView({ block: "nearest" });
+}
+
+/* A row whose link opens beside the list (`data-opens`) is opened by that link. */
+function open(row) {
+  const link = one("[data-opens]", row);
+  if (link) link.click();
+  else location.assign(new URL(cursor, location.href));
 }
 
 on("htmx:after:swap", mark);
@@ -39,5 +47,5 @@ on("keydown", (event) => {
   if (!one("[data-rows]")) return;
   if (event.key === "j") move(1);
   else if (event.key === "k") move(-1);
-  else if ((event.key === "o" || (event.key === "Enter" && event.target === document.body)) && mark()) location.assign(new URL(cursor, location.href));
+  else if ((event.key === "o" || (event.key === "Enter" && event.target === document.body)) && mark()) open(mark());
 });
