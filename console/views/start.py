@@ -17,11 +17,12 @@ from console.access import requires
 from console.actors import actor_of
 from console.forms import schema_form
 from console.forms.schema_form import Field
+from console.views import start_parts
 from workflows import runs
 from workflows.errors import WorkflowError
 from workflows.models import Release, Run
 from workflows.models.runs import PRIORITIES
-from workflows.queries import definitions, run_page, workflow_page
+from workflows.queries import definitions, run_page
 
 _TITLE_CHARS: Final = 300
 _TAGS: Final = 20
@@ -207,11 +208,10 @@ def _show(
         # A refused request does not use its key up; a changed one needs another.
         "key": uuid.uuid4().hex,
         "unasked": schema_form.unasked(shown, posted or {}),
-        "holds": workflow_page.holds(release.manifest),
-        "version": release.manifest["workflow"][1],
         "overall": overall or [],
         "wrong": sum(bool(each.errors) for each in shown),
         "recent": definitions.recent_inputs(release.workflow),
+        **start_parts.of(release),
     }
     part = request.headers.get("HX-Request")
     context["moved"] = chosen.moved and not part
