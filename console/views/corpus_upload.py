@@ -23,6 +23,7 @@ from console.views.corpora import find
 from retrieval import parsing
 from retrieval.errors import RetrievalError
 from retrieval.models import Corpus
+from workflows import curation
 from workflows.builtin import ingest
 from workflows.builtin.ingest import Upload
 from workflows.errors import WorkflowError
@@ -94,7 +95,7 @@ def _refused(file: UploadedFile[Any], name: str, known: bool, place: int) -> str
 def _as_json(corpus: Corpus, verdicts: Sequence[Verdict], run: Run | None) -> dict[str, Any]:
     return {
         "files": [{"name": each.name, "reason": each.reason} for each in verdicts],
-        "progress": reverse("corpus-progress", args=[corpus.name, run.pk]) if run else None,
+        "progress": f"{reverse('corpus-progress', args=[corpus.name, run.pk])}?next=1" if run else None,
     }
 
 
@@ -115,6 +116,7 @@ def _show(
         "verdicts": verdicts,
         "taken": sum(not each.reason for each in verdicts),
         "ingest": queries.ingest_of(corpus.name, run.pk) if run else None,
+        "next_step": True,
         "problem": problem,
     }
     return render(request, "corpora/upload.html", context, status=status)
@@ -180,6 +182,11 @@ def progress(request: HttpRequest, name: str, run_id: str) -> HttpResponse:
     found = queries.ingest_of(corpus.name, run_id)
     if found is None:
         raise Http404("There is no such ingest of this corpus.")
-    context = {"corpus": corpus, "ingest": found}
+    context = {
+        "corpus": corpus,
+        "ingest": found,
+        "next_step": request.GET.get("next") == "1",
+        "draft": curation.open_draft(corpus) if found.ended else None,
+    }
     template = "corpora/_progress.html" if request.headers.get("HX-Request") else "corpora/ingest.html"
     return render(request, template, context)

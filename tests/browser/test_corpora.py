@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -49,9 +50,12 @@ def test_two_files_are_added_with_progress_and_found(editing: Page, address: str
     assert rows.nth(0).locator("progress").evaluate("bar => bar.value") == 1
     expect(editing.locator("[data-said]")).to_have_text("2 taken in, 1 refused, 0 not sent.")
     expect(editing.locator(".ingest-progress")).to_contain_text("Waits for a worker")
+    expect(editing.get_by_role("button", name="Add more")).not_to_have_class(re.compile("btn-primary"))
+    expect(editing.locator("#main .btn-primary")).to_have_text("Open the run")
     engine.drain()
     expect(editing.locator(".ingest-progress")).to_contain_text("Snapshot 1: 2 processed", timeout=8000)
-    editing.get_by_role("link", name="Show documents").click()
+    expect(editing.locator("#main .btn-primary")).to_have_text("Show documents")
+    editing.keyboard.press(".")  # what comes next has the key of the page's main action
     editing.get_by_role("link", name="Search", exact=True).click()
     editing.wait_for_url("**tab=search")
     editing.keyboard.press("/")

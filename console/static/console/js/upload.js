@@ -47,11 +47,23 @@ function add(chosen) {
     tell(entry, why ? "refused" : "waiting", why, why ? "circle-x" : "circle-dashed");
   }
   input.value = "";
+  lead();
 }
 
 function remove(entry) {
   files = files.filter((each) => each !== entry);
   entry.row.remove();
+  lead();
+}
+
+/* What comes next is what the page is for: sending while something waits, then the ingest, whose part says so itself. */
+function lead() {
+  const done = files.some((each) => each.state === "taken") && !files.some((each) => each.state === "waiting");
+  const button = one("[data-send]");
+  button.classList.toggle("btn-primary", !done);
+  button.toggleAttribute("data-primary", !done);
+  if (done) button.removeAttribute("aria-keyshortcuts"); else button.setAttribute("aria-keyshortcuts", ".");
+  button.lastChild.textContent = done ? "Add more" : "Add documents";
 }
 
 /* As many waiting files as one request may carry. */
@@ -121,6 +133,7 @@ async function sendAll() {
   }
   sending = false;
   one("[data-send]").disabled = false;
+  lead();
   const count = (state) => files.filter((each) => each.state === state).length;
   one("[data-said]").textContent = `${count("taken")} taken in, ${count("refused")} refused, ${count("waiting")} not sent.`;
 }
