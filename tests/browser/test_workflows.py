@@ -72,6 +72,8 @@ def test_documents_are_applied_by_paste_with_the_keyboard(editor: Page, address:
     editor.keyboard.press("Control+Enter")
     expect(editor.locator(".plan")).to_contain_text("goes live at once in production")
     editor.wait_for_load_state()  # the scripts that hear keys are there
+    assert editor.evaluate("document.querySelector('#main').scrollTop") == 0
+    expect(editor.get_by_label("Reason")).not_to_be_focused()  # the plan is read first, from its top
     editor.keyboard.press("Control+Enter")
     editor.wait_for_url("**/workflows/complaints/")
     assert Definition.objects.get(name="complaints").latest_version == 1
