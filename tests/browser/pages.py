@@ -14,6 +14,7 @@ from tests import (
     example_approvals,
     example_bulk,
     example_prompts,
+    example_queue,
     example_replays,
     example_runs,
     example_schedules,
@@ -58,6 +59,8 @@ PAGES = {
     "run, large input": "/runs/r_0000000000007/?tab=io",
     "run, paused": "/runs/r_0000000000009/",
     "run, long": "/runs/r_0000000000008/",
+    "run, memory": "/runs/r_0000000000010/?tab=memory",
+    "run, settled by a person": "/runs/r_0000000000011/?step=notify",
     "run, cost": "/runs/r_0000000000001/?tab=cost",
     "run, replayed": f"/runs/{example_replays.PARENT}/replay/",
     "run, as of an event": f"/runs/{example_replays.PARENT}/replay/?event=1",
@@ -113,6 +116,7 @@ PAGES = {
     "schedule, paused": "/schedules/month-end/",
     "schedule, cannot start": "/schedules/support-sweep/",
     "schedule, fire": "/schedules/hourly-triage/fire/",
+    "quarantines": "/quarantines/",
     "apply": "/apply/",
     "run, graph": "/runs/r_0000000000002/?tab=graph",
     "run, graph of a map": "/runs/r_0000000000005/?tab=graph",
@@ -156,6 +160,35 @@ PAGES = {
     "style": "/style/",
 }
 
+# What a new installation shows, before anything was applied or run.
+EMPTY = {
+    "nothing, overview": "/overview/",
+    "nothing, runs": "/runs/",
+    "nothing, approvals": "/approvals/",
+    "nothing, approvals decided": "/approvals/?show=closed",
+    "nothing, queue": "/queue/",
+    "nothing, recovery": "/recovery/",
+    "nothing, bulk actions": "/runs/bulk/",
+    "nothing, workflows": "/workflows/",
+    "nothing, prompts": "/prompts/",
+    "nothing, corpora": "/corpora/",
+    "nothing, memory": "/memory/",
+    "nothing, schedules": "/schedules/",
+    "nothing, lineage": "/lineage/",
+    "nothing, quarantines": "/quarantines/",
+    "nothing, audit log": "/audit/",
+    "nothing, tokens": "/settings/tokens/",
+    "nothing, webhooks": "/settings/webhooks/",
+}
+# What went wrong, and the status that says so. The last two need the routes of `broken_urls.py`.
+TROUBLE = {
+    "trouble, unreadable": ("/runs/?" + "&".join(f"q={n}" for n in range(1001)), 400),
+    "trouble, not found": ("/runs/r_gone/", 404),
+    "trouble, not allowed": ("/broken/403/", 403),
+    "trouble, broken": ("/broken/500/", 500),
+    "trouble, no database": ("/broken/503/", 503),
+}
+
 
 def people() -> None:
     """Members, tokens and what they did."""
@@ -197,6 +230,8 @@ def fill() -> None:
     example_runs.map_run(30, failed=[4], number=5)
     factories.many_runs(240, states=(*["succeeded"] * 11, "failed", "cancelled"))
     factories.run("queued", number=6, ago_s=12)
+    example_runs.remembering_run(number=10)
+    example_runs.settled_run(number=11)
     factories.run(number=7, asked={"question": "What is in this scan?", "notes": ["long"] * 20000})
     example_runs.map_run(400, failed=[17, 320], number=8)
     example_approvals.fill()
@@ -205,6 +240,7 @@ def fill() -> None:
     example_bulk.forks(run=example_replays.PARENT, made=example_replays.FORK)
     _failures()
     example_schedules.fill()
+    example_queue.fill()
     example_webhooks.fill()
     people()
     _corpora()

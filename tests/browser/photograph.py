@@ -19,6 +19,7 @@ from tests import standalone
 standalone.set_up(durable=False)
 os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"  # Playwright runs an event loop in this thread
 
+from django.conf import settings  # noqa: E402
 from playwright.sync_api import Browser, Page, ViewportSize, sync_playwright  # noqa: E402
 
 from console.models import Role  # noqa: E402
@@ -40,18 +41,28 @@ def main() -> None:
     """Take the pictures."""
     asked = _arguments()
     asked.folder.mkdir(parents=True, exist_ok=True)
+    settings.ROOT_URLCONF = "tests.browser.broken_urls"
     with standalone.serving(), _browser() as browser, serve() as address:
-        pages.fill()
         cookie = session_cookie(Role(asked.role), address)
-        for size in asked.sizes:
-            for scheme in asked.schemes:
-                for name, path in _chosen(asked.pages).items():
-                    file = asked.folder / f"{name}-{size}-{scheme}.png"
-                    with _opened(browser, address + path, size=size, scheme=scheme, cookie=cookie) as page:
-                        if asked.whole:
-                            page.set_viewport_size(_tall(page))
-                        page.screenshot(path=file)
-                    sys.stdout.write(f"{file}\n")
+        empty, filled = _chosen(asked.pages)
+        _photograph(empty, asked, browser, address, cookie)
+        if filled:
+            pages.fill()
+            _photograph(filled, asked, browser, address, cookie)
+
+
+def _photograph(
+    chosen: dict[str, str], asked: argparse.Namespace, browser: Browser, address: str, cookie: dict[str, str]
+) -> None:
+    for size in asked.sizes:
+        for scheme in asked.schemes:
+            for name, path in chosen.items():
+                file = asked.folder / f"{name}-{size}-{scheme}.png"
+                with _opened(browser, address + path, size=size, scheme=scheme, cookie=cookie) as page:
+                    if asked.whole:
+                        page.set_viewport_size(_tall(page))
+                    page.screenshot(path=file)
+                sys.stdout.write(f"{file}\n")
 
 
 def _arguments() -> argparse.Namespace:
@@ -67,10 +78,17 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _chosen(names: list[str]) -> dict[str, str]:
-    known = pages.PAGES
+def _chosen(names: list[str]) -> tuple[dict[str, str], dict[str, str]]:
+    """Return what is photographed of an empty console, and of a filled one, by the name of the file."""
+    trouble = {name: path for name, (path, _) in pages.TROUBLE.items()}
+    known = {**pages.EMPTY, **pages.PAGES, **trouble}
     found = {name: known.get(name, name) for name in names} or known
-    return {re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-"): path for name, path in found.items()}
+    empty = {_file_name(name): path for name, path in found.items() if name in pages.EMPTY}
+    return empty, {_file_name(name): path for name, path in found.items() if name not in pages.EMPTY}
+
+
+def _file_name(name: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
 
 
 @contextmanager

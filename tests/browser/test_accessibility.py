@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from django.conf import LazySettings
 from playwright.sync_api import BrowserContext, Page, ViewportSize
 
 from console.models import Role
@@ -12,6 +13,12 @@ from tests.browser import axe, pages
 from tests.browser.conftest import sign_in
 
 PARTS = 3  # so that no test takes minutes
+# The main action stands last: after the way back in a form, at the right end of a page's head.
+ORDER = """() => [...document.querySelectorAll("#main .form-actions, #main .topbar")].every(row => {
+  const seen = [...row.querySelectorAll(".btn, [type=submit]")].filter(each => each.checkVisibility());
+  const last = seen.sort((a, b) => a.getBoundingClientRect().x - b.getBoundingClientRect().x).at(-1);
+  return !row.querySelector(".btn-primary") || !seen.length || last.matches(".btn-primary")
+})"""
 # A dark button that does not answer to the key of the page's main action; questions are answered by Enter.
 NO_KEY = """() => [...document.querySelectorAll("#main .btn-primary")].some(each => each.checkVisibility()
   && !each.closest("[data-ask], [data-decide], [popover], .style"))
@@ -32,7 +39,42 @@ def test_no_page_violates_a_rule_scrolls_sideways_or_lacks_its_key(
         problems += [f"{name}, {each}" for each in _seen(clean)]
         if clean.evaluate(NO_KEY):
             problems.append(f"{name}: its dark button has no key")
+        if not clean.evaluate(ORDER):
+            problems.append(f"{name}: its dark button is not the last")
     assert not problems, "\n".join(problems)
+
+
+@pytest.mark.timeout(300)
+def test_no_page_of_an_empty_console_violates_a_rule(
+    clean: Page, context: BrowserContext, address: str, transactional_db: None
+) -> None:
+    sign_in(context, address, Role.ADMIN)
+    problems = []
+    for name, path in pages.EMPTY.items():
+        clean.set_viewport_size(_size("desktop"))
+        clean.goto(address + path)
+        problems += [f"{name}, {each}" for each in _seen(clean)]
+    assert not problems, "\n".join(problems)
+
+
+@pytest.mark.parametrize("name", pages.TROUBLE)
+def test_no_page_of_trouble_violates_a_rule(
+    clean: Page,
+    context: BrowserContext,
+    address: str,
+    refusals: set[int],
+    settings: LazySettings,
+    transactional_db: None,
+    name: str,
+) -> None:
+    settings.ROOT_URLCONF = "tests.browser.broken_urls"
+    path, status = pages.TROUBLE[name]
+    refusals.add(status)
+    sign_in(context, address, Role.ADMIN)
+    answer = clean.goto(address + path)
+    assert answer is not None
+    assert answer.status == status
+    assert not list(_seen(clean))
 
 
 def _size(name: str) -> ViewportSize:
