@@ -40,7 +40,7 @@ def _workers() -> None:
             threads=threads,
             draining=draining,
             started_at=now - timedelta(hours=3),
-            seen_at=now - timedelta(seconds=2),
+            seen_at=now + timedelta(minutes=20),  # alive still when the last of the pages is looked at
         )
     for place, worker in enumerate(("gpu-eu-1:210:c0de", "gpu-eu-1:210:c0de", "gpu-eu-2:87:c0de")):
         made = example_runs.running_run(number=1980 + place, ago_s=15 + 40 * place)
