@@ -73,7 +73,6 @@ PAGES = {
     "retry": "/runs/r_0000000000002/retry/",
     "settle": f"/runs/{example_unsettled.UNKNOWN}/resolve/?step=paid",
     "settle, failed": f"/runs/{example_replays.FAILED}/resolve/?step=share",
-    "run, unknown": f"/runs/{example_unsettled.UNKNOWN}/",
     "bulk, preview": "/runs/bulk/new/?bulk=retry&matching=1&range=all",
     "bulk, preview of cancel": "/runs/bulk/new/?bulk=cancel&pick=r_0000000000003&pick=r_0000000000001",
     "bulk actions": "/runs/bulk/",
