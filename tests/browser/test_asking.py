@@ -13,7 +13,7 @@ def test_a_refused_answer_stands_in_the_page_once_with_what_was_typed(
     refusals.add(409)
     run = example_runs.unknown_run().run
     console.goto(f"{address}/runs/{run.id}/resolve/?step=notify")
-    console.get_by_label("It took effect").check()
+    console.get_by_role("radio", name="It took effect").check()
     console.locator("#output").fill("{")
     console.get_by_role("button", name="Settle").click()
     expect(console.locator(".ask")).to_contain_text("Not JSON")
