@@ -266,7 +266,7 @@ def test_what_a_person_settled_is_marked_with_who_when_and_why(operator: Client)
     assert "The channel shows the message of 14:02." in inspector
     entry = AuditEntry.objects.get(action="step.resolve")
     assert f"object={made.run.id}&amp;action=step.resolve#a{entry.pk}" in inspector
-    assert "a person says what came of it" in inspector
+    assert "a person said what came of it" in inspector
 
 
 def test_the_key_of_an_effect_can_be_copied_whole(operator: Client) -> None:
