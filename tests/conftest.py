@@ -9,13 +9,12 @@ import os
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import hypothesis
 import pytest
 from django.db import connection
 
-from tests import chromium, namespaces, rabbitmq
+from tests import chromium, connections, namespaces, rabbitmq
 from tests.servers import SERVERS, Servers
 from tests.web_server import WebServer
 from tests.workers import Workers
@@ -60,19 +59,11 @@ def worker(transactional_db: None, tmp_path: Path) -> Iterator[Workers]:
     workers.stop_all()
 
 
-@pytest.fixture(scope="session")
-def browser_type_launch_args(browser_type_launch_args: dict[str, object]) -> dict[str, object]:
-    """Launch the machine's own Chromium; as root it needs its sandbox off."""
-    arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
-    return {**browser_type_launch_args, "executable_path": chromium.find(), "args": arguments}
-
-
 def tier(path: Path) -> str:
     """Name the tier of a test by its folder."""
     return path.relative_to(_ROOT).parts[0] if path.is_relative_to(_ROOT) else ""
 
 
-@pytest.hookimpl(trylast=True)
 @pytest.fixture
 def web(transactional_db: None, tmp_path: Path) -> Iterator[WebServer]:
     """A real web process on the test database; uploads up to 8 MB."""
@@ -81,6 +72,7 @@ def web(transactional_db: None, tmp_path: Path) -> Iterator[WebServer]:
     server.stop()
 
 
+@pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     _leave_out(config, items)
     items.sort(key=lambda item: _TIERS.index(tier(item.path)) if tier(item.path) in _TIERS else len(_TIERS))
@@ -114,9 +106,7 @@ def pytest_runtest_teardown() -> None:
     mended = SERVERS.mend()
     broken = connection.connection is not None and connection.connection.closed
     if mended or broken:
-        connection.close()
-        wrapper: Any = connection
-        wrapper.close_pool()
+        connections.drop()
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:

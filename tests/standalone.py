@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from tests import connections
+
 if TYPE_CHECKING:
     from tests.servers import Servers
 
@@ -40,7 +42,5 @@ def serving() -> Iterator[Servers]:
         import_module("django.core.management").call_command("migrate", verbosity=0)
         yield servers
     finally:
-        wrapper = import_module("django.db").connection
-        wrapper.close()
-        wrapper.close_pool()
+        connections.drop()
         servers.stop()

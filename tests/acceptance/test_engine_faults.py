@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import pytest
 import redis
 from django.db import connection
 
+from tests import connections
 from tests.engine import OPERATOR, check_journal, deploy, output, start, states
 from tests.servers import Servers
 from tests.witness import Behaviour, Witness
@@ -301,15 +301,8 @@ def test_a_database_that_dies_loses_nothing_that_was_accepted(
     servers.kill("postgres")
     time.sleep(1)
     servers.start_postgres()
-    reset_pool()
+    connections.drop()
     until(in_state(run, "succeeded", "waiting"), within_s=60)
     assert output(run) == {"paid": True}
     assert len(witness.calls) == 1
     check_journal(run)
-
-
-def reset_pool() -> None:
-    """Throw away this process' connections to the server that is gone."""
-    connection.close()
-    wrapper: Any = connection
-    wrapper.close_pool()

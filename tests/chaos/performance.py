@@ -5,13 +5,10 @@ from __future__ import annotations
 import random
 import time
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
-from django.db import connection
-
-from tests import replaying
+from tests import connections, replaying
 from tests.chaos import checks, documents
 from tests.chaos.brokers import Broker, Valkey
 from tests.chaos.load import AWAY, Accepted, Load
@@ -171,9 +168,7 @@ def _end(report: Report, stage: Stage) -> None:
 
 def _reconnect() -> None:
     """Throw away this process' connections to servers that were killed."""
-    connection.close()
-    close_pool: Callable[[], None] = connection.close_pool  # type: ignore[attr-defined]
-    close_pool()
+    connections.drop()
     for _ in range(20):
         try:
             checks.texts("SELECT 1")
