@@ -14,7 +14,7 @@ import hypothesis
 import pytest
 from django.db import connection
 
-from tests import chromium, connections, namespaces, rabbitmq
+from tests import chromium, connections, emptying, namespaces, rabbitmq
 from tests.servers import SERVERS, Servers
 from tests.web_server import WebServer
 from tests.workers import Workers
@@ -37,6 +37,14 @@ _counts: dict[str, int] = {}
 def servers() -> Servers:
     """The session's Postgres and Valkey, to be killed and started again by tests of faults."""
     return SERVERS
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None) -> Iterator[None]:
+    """The test database; after a test that commits those tables are emptied that it wrote to."""
+    with pytest.MonkeyPatch.context() as patch:
+        emptying.instead_of_flushing(patch)
+        yield
 
 
 @pytest.fixture(autouse=True)

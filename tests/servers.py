@@ -33,7 +33,8 @@ _SPEED = {
     "full_page_writes": "off",
     "io_method": "sync",
     "shared_buffers": "128MB",
-    # Each test empties every table, and what recovers from a crash does all of it once more: not a whole run's worth.
+    # Tests make the tables anew that they wrote to, and what recovers from a crash does all of it once more: not a
+    # whole run's worth.
     "checkpoint_timeout": "30s",
     "log_checkpoints": "off",
     "idle_in_transaction_session_timeout": "0",
