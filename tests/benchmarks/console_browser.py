@@ -84,7 +84,7 @@ def seen(console: Console, *, count: int) -> list[Row]:
         Page("workflow", "/workflows/claims-triage/"),
     )
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium.find(), args=["--no-sandbox"])
+        browser = playwright.chromium.launch(executable_path=chromium.find(whole=True), args=["--no-sandbox"])
         found = [_painted(browser, console, page, count) for page in pages]
         clicked = _clicked(browser, console, run, count)
         browser.close()

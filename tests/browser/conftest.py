@@ -6,7 +6,6 @@ import os
 import sys
 import traceback
 from collections.abc import Generator, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,12 +16,11 @@ from django.test import Client
 from playwright.sync_api import BrowserContext, ConsoleMessage, Page, Request
 
 from console.models import Role
-from tests import factories, namespaces
+from tests import chromium, factories, namespaces
 from tests.browser.server import serve
 
 # Playwright runs an event loop in the test's thread, where Django would refuse the database.
 os.environ.setdefault("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
-CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
 _FLAGS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -34,19 +32,14 @@ _FLAGS = [
 ]
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Say loudly when there is no browser; where skipping is failing, `make test` refuses the skips."""
-    if Path(CHROMIUM).exists():
-        return
-    here = Path(__file__).parent
-    for item in items:
-        if here in item.path.parents:
-            item.add_marker(pytest.mark.skip(reason=f"no browser at {CHROMIUM}; set CHROMIUM"))
-
-
 @pytest.fixture(scope="session")
 def browser_type_launch_args(browser_type_launch_args: dict[str, Any]) -> dict[str, Any]:
-    return {**browser_type_launch_args, "executable_path": CHROMIUM, "args": _FLAGS, "headless": True}
+    return {
+        **browser_type_launch_args,
+        "executable_path": chromium.find(),
+        "args": _FLAGS,
+        "headless": True,
+    }
 
 
 @pytest.fixture(scope="session")
