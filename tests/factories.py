@@ -34,6 +34,7 @@ from workflows.models import (
 )
 
 Json = Any
+_NO_ANSWER = {"class": "timeout", "message": "No answer for 30 s", "step": "answer"}
 ASSISTANT: dict[str, Json] = {
     "kind": "Workflow",
     "name": "docs-assistant",
@@ -344,9 +345,8 @@ def many_runs(count: int, *, states: Sequence[str] = ("succeeded",), over_s: flo
     of = Release.objects.filter(workflow="docs-assistant").first() or release()
     key, now = payload({"question": "How do I make a class iterable?"}), timezone.now()
     rows = []
-    for number in range(count):
+    for number, state in enumerate(states[:count]):
         created = now - timedelta(seconds=1 + number * over_s / count)
-        state = states[number % len(states)]
         open_still = state in {"queued", "running", "waiting"}
         rows.append(
             Run(
@@ -362,15 +362,34 @@ def many_runs(count: int, *, states: Sequence[str] = ("succeeded",), over_s: flo
                 created_at=created,
                 started_at=None if state == "queued" else created,
                 ended_at=None if open_still else created + timedelta(seconds=1 + number % 40),
-                error={"class": "timeout", "message": "No answer for 30 s", "step": "answer"}
-                if state == "failed"
-                else None,
+                error=_NO_ANSWER if state == "failed" else None,
                 cost_usd=None if open_still else Decimal("0.0011"),
                 tokens=None if open_still else {"input": 500, "cached": 0, "output": 90, "reasoning": 0},
             )
         )
-    Run.objects.bulk_create(rows, batch_size=2000)
+    Run.objects.bulk_create(rows)
+    _repeat_runs(count, of=len(states), now=now, over_s=over_s)
+
+
+def _repeat_runs(count: int, *, of: int, now: datetime, over_s: float) -> None:
+    """Repeat the first `of` runs until there are `count`, in the database: Python takes seconds for that."""
+    created = "%(now)s - make_interval(secs => 1 + n * %(over_s)s::float8 / %(count)s)"
+    own = {
+        "id": "'r_m' || lpad(to_hex(n), 12, '0')",
+        "title": "'Question ' || lpad(n::text, 5, '0')",
+        "created_at": created,
+        "started_at": f"CASE WHEN started_at IS NOT NULL THEN {created} END",
+        "ended_at": f"CASE WHEN ended_at IS NOT NULL THEN {created} + make_interval(secs => 1 + n %% 40) END",
+    }
+    columns = [field.column for field in Run._meta.concrete_fields if field.column]
     with connection.cursor() as cursor:
+        cursor.execute(
+            f"INSERT INTO workflows_run ({', '.join(columns)}) "  # noqa: S608  names of our own
+            f"SELECT {', '.join(own.get(name, name) for name in columns)} "
+            "FROM generate_series(%(of)s, %(count)s - 1) n "
+            "JOIN workflows_run ON id = 'r_m' || lpad(to_hex(n %% %(of)s), 12, '0') ORDER BY n",
+            {"count": count, "of": of, "now": now, "over_s": over_s},
+        )
         cursor.execute("ANALYZE workflows_run")  # as Postgres does by itself after so many rows
 
 
