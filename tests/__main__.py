@@ -1,17 +1,19 @@
-"""`make test`: the checks, then every test, on several cores. Arguments are pytest's, and then it runs on one.
+"""`make test`: the checks, and beside them every test, on several cores. Arguments are pytest's: then it runs on one.
 
 Each process has servers of its own, so that a test which kills Postgres kills nobody else's.
 """
 
 from __future__ import annotations
 
+import io
 import json
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
 
-from tests.checks import BIN, ROOT, failed_checks
+from tests.checks import BIN, ROOT, TESTED, failed_checks
 from tests.chromium import install
 
 # One process for each core, up to as many as the fault tests' time limits bear.
@@ -25,11 +27,16 @@ _FAILED: Final = 1  # pytest's exit status where tests failed, and nothing worse
 
 
 def main(arguments: list[str]) -> int:
-    failed = failed_checks()
     install()
-    status = _pytest(*(arguments or PARALLEL))
-    if status == _FAILED and not arguments:
-        status = _once_more()
+    told = io.StringIO()
+    with ThreadPoolExecutor(1) as beside:
+        # Most of them on one core for a minute; what two of them test is among the tests.
+        checks = beside.submit(failed_checks, told, but=() if arguments else TESTED)
+        status = _pytest(*(arguments or PARALLEL))
+        if status == _FAILED and not arguments:
+            status = _once_more()
+        failed = checks.result()
+    sys.stdout.write(told.getvalue())
     if failed:
         sys.stdout.write(f"make check failed: {', '.join(failed)}; see above.\n")
     return status or bool(failed)
