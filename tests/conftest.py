@@ -5,6 +5,7 @@ The servers themselves: tests/servers.py.
 
 from __future__ import annotations
 
+import gc
 import os
 from collections import Counter
 from collections.abc import Iterator
@@ -45,6 +46,7 @@ def django_db_setup(django_db_setup: None) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         emptying.instead_of_flushing(patch)
         yield
+    gc.collect()  # a connection of a thread that has ended is out until then, and the database cannot be dropped
 
 
 @pytest.fixture(autouse=True)
