@@ -24,7 +24,7 @@ from tests.workers import Workers
 hypothesis.settings.register_profile("tests", deadline=None)
 hypothesis.settings.load_profile("tests")
 _ROOT = Path(__file__).parent
-# Fast ones first. Within a tier the order is random.
+# Fast ones first.
 _TIERS = ("unit", "tools", "db", "web", "acceptance", "browser")
 _NO_BROWSER = "no Chromium on this machine"
 # What a test may need of the machine (`@pytest.mark.needs("rabbitmq")`), and how to see whether it is there.
@@ -85,12 +85,19 @@ def web(transactional_db: None, tmp_path: Path) -> Iterator[WebServer]:
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     _leave_out(config, items)
-    items.sort(key=lambda item: _TIERS.index(tier(item.path)) if tier(item.path) in _TIERS else len(_TIERS))
+    items.sort(key=_turn)
     for item in items:
         if tier(item.path) == "unit" and item.get_closest_marker("django_db"):
             raise pytest.UsageError(f"{item.nodeid} asks for the database: move it to tests/db.")
         if tier(item.path) == "browser" and not chromium.find():
             item.add_marker(pytest.mark.skip(reason=_NO_BROWSER))
+
+
+def _turn(item: pytest.Item) -> tuple[int, float]:
+    """Say when a test has its turn: by tier; within it first what is given the longest, so that no core ends alone."""
+    name = tier(item.path)
+    timeout = item.get_closest_marker("timeout")
+    return _TIERS.index(name) if name in _TIERS else len(_TIERS), -timeout.args[0] if timeout else 0
 
 
 def _leave_out(config: pytest.Config, items: list[pytest.Item]) -> None:
