@@ -41,6 +41,13 @@ _WAYS_OUT: Final[Mapping[tuple[bool, bool], type[LivePort]]] = {
 
 def work(here: Process = process) -> int:
     """Work on ready rows until there is none or the slice is used up. Returns how many attempts were made."""
+    try:
+        return _work(here)
+    finally:
+        here.stand_down()
+
+
+def _work(here: Process) -> int:
     slice_ends = time.monotonic() + settings.SLICE_S
     known = Known()
     made = 0
@@ -80,7 +87,12 @@ def _goes_on(here: Process, slice_ends: float) -> bool:
 
 def _claim(here: Process) -> Claim | None:
     faults.point("before_claim")
-    claimed = commit.claim(worker=here.id, lease_s=settings.LEASE_S, idle=here.idle(), after=here.served_last)
+    with here.claiming() as idle:
+        if not here.takes_more():
+            return None  # a step that must run alone has come meanwhile
+        claimed = commit.claim(worker=here.id, lease_s=settings.LEASE_S, idle=idle, after=here.served_last)
+        if claimed is not None:
+            here.took(claimed)
     if claimed is not None:
         here.served_last = claimed.lane
         hints.tell(claimed.run)

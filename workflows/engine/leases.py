@@ -47,7 +47,45 @@ class Process:
         self.served_last = ""  # the lane of the last claim; whichever thread's
         self._lock = threading.Condition()
         self._active: dict[uuid.UUID, Active] = {}
-        self._alone = False
+        self._engaged: set[int] = (
+            set()
+        )  # threads that hold a step, be it between two attempts, or ask for one
+        self._choosing = False  # whether one of them may get a step that must run alone
+        self._alone: int | None = None  # the thread that holds one
+
+    @contextmanager
+    def claiming(self) -> Iterator[bool]:
+        """Ask for a step; gives whether nobody here holds one, so that one may come which must run alone.
+
+        As long as it may, the other threads wait: what they took would run beside it.
+        """
+        me = threading.get_ident()
+        with self._lock:
+            self._engaged.discard(me)
+            self._lock.wait_for(lambda: not self._choosing)
+            idle = self._choosing = not self._engaged and not self._active
+            self._engaged.add(me)
+        try:
+            yield idle
+        finally:
+            if idle:
+                with self._lock:
+                    self._choosing = False
+                    self._lock.notify_all()
+
+    def took(self, claim: Claim) -> None:
+        """Note what this thread was given."""
+        with self._lock:
+            if claim.alone:
+                self._alone = threading.get_ident()
+
+    def stand_down(self) -> None:
+        """Note that this thread holds nothing any more."""
+        me = threading.get_ident()
+        with self._lock:
+            self._engaged.discard(me)
+            if self._alone == me:
+                self._alone = None
 
     @contextmanager
     def running(self, claim: Claim, *, limit_s: float) -> Iterator[Active]:
@@ -55,24 +93,19 @@ class Process:
         active = Active(claim, until=time.monotonic() + limit_s)
         with self._lock:
             self._active[claim.lease] = active
-            self._alone = self._alone or claim.alone
         try:
             yield active
         finally:
             with self._lock:
                 del self._active[claim.lease]
-                self._alone = self._alone and not claim.alone
+                if claim.alone:
+                    self._alone = None
                 self._lock.notify_all()
-
-    def idle(self) -> bool:
-        """Say whether nothing runs here, so that a step which must run alone may come."""
-        with self._lock:
-            return not self._active
 
     def takes_more(self) -> bool:
         """Say whether this process may claim: not while it drains, nor beside a step that must run alone."""
         with self._lock:
-            return not self._alone and not self.draining.is_set()
+            return self._alone is None and not self.draining.is_set()
 
     def has_room(self) -> bool:
         """Say whether a thread of this process stands idle, and may claim."""
