@@ -9,19 +9,19 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
 import pytest
 from django.db import connection
 
-from tests.acceptance.test_engine_faults import FAST, paying
-from tests.engine import check_journal, output, start
+from tests.acceptance.test_engine_faults import FAST, in_state, paying
+from tests.engine import check_journal, output, start, states
 from tests.witness import Behaviour, Witness
 from tests.workers import ROOT, Worker, Workers, database_url, until
 from workflows.engine import functions
-from workflows.models import Run
+from workflows.models import Attempt, Run
 
 PACKAGES: Final = ("console", "providers", "retrieval", "workflows", "templates")
 # file → (what stands in it, what the next version has there)
@@ -108,6 +108,69 @@ def test_a_deployment_and_its_rollback_in_the_middle_of_the_work(
     for run in runs:
         assert output(run) == {"paid": True}
         check_journal(run)
+
+
+def advance() -> None:
+    """The statements of the next version, in the middle of a step."""
+    text = (functions.SQL / "begin.sql").read_text()
+    old, new = CHANGES["workflows/engine/sql/begin.sql"]
+    with connection.cursor() as cursor:
+        cursor.execute(text.replace(old, new))
+
+
+@pytest.fixture
+def advanced(transactional_db: None) -> Iterator[Callable[[], None]]:
+    """Call it to have the statements of the next version, for this test."""
+    yield advance
+    roll_back()
+
+
+@pytest.mark.parametrize("effect", ["once", "idempotent"])
+def test_a_worker_that_gives_way_lets_the_long_step_finish_that_it_holds(
+    worker: Workers, witness: Witness, advanced: Callable[[], None], effect: str
+) -> None:
+    witness.behave("/pay", Behaviour(delay_s=4), Behaviour())  # two leases
+    old = worker.start(env=FAST)
+    long = start(paying(witness, effect, timeout="20s"))
+    until(lambda: len(witness.calls) == 1)
+    advanced()
+    other = start(long.workflow)
+    until(lambda: "worker_is_of_another_version" in old.log)
+    assert (old.alive, states(long)["pay"]) == (True, "running")
+    assert old.wait_until_dead() == 0
+    assert states(long) == {"before": "succeeded", "pay": "succeeded", "after": "ready"}
+    roll_back()
+    worker.start(env=FAST)
+    until(lambda: all_succeeded([long, other]))
+    assert len(witness.calls) == len({call.key for call in witness.calls}) == 2
+    for run in (long, other):
+        assert output(run) == {"paid": True}
+        check_journal(run)
+
+
+@pytest.mark.parametrize(
+    ("effect", "becomes", "ends"), [("once", "unknown", "waiting"), ("idempotent", "ready", "succeeded")]
+)
+def test_a_step_that_outlasts_its_grace_is_handed_back_to_the_other_version(
+    worker: Workers, witness: Witness, advanced: Callable[[], None], effect: str, becomes: str, ends: str
+) -> None:
+    witness.behave("/pay", Behaviour(fault="hang"), Behaviour())
+    env = {**FAST, "INTERLOCK_DRAIN_GRACE": "0.5", "INTERLOCK_LEASE": "120"}
+    old = worker.start(env=env)
+    long = start(paying(witness, effect, timeout="60s"))
+    until(lambda: len(witness.calls) == 1)
+    advanced()
+    other = start(long.workflow)
+    assert old.wait_until_dead(10) == 0  # far less than the lease
+    assert "worker_is_of_another_version" in old.log
+    assert states(long)["pay"] == becomes
+    roll_back()
+    worker.start(env=env)
+    until(lambda: all_succeeded([other]) and in_state(long, ends)())
+    attempts = Attempt.objects.filter(step_run__run=long, step_run__path="pay").order_by("number")
+    assert list(attempts.values_list("state", flat=True)) == ["interrupted", "succeeded"][: len(attempts)]
+    assert len(attempts) == (1 if effect == "once" else 2)
+    check_journal(long)
 
 
 def until_it_gave_way(worker: Worker, name: str) -> list[Run]:

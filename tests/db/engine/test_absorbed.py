@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -15,7 +16,7 @@ from tests.threads import DatabaseThread, DatabaseThreads
 from tests.witness import Behaviour, Witness
 from tests.workers import until
 from workflows import approvals, database, recovery, runs
-from workflows.engine import attempt, clock, commit, execute
+from workflows.engine import again, attempt, clock, commit, execute
 from workflows.engine.commit import Claim
 from workflows.engine.leases import Active
 from workflows.engine.outcomes import Outcome
@@ -38,6 +39,7 @@ OTHERS: dict[str, Json] = {
     "tries": {"tool": "broken", "with": {}, "retry": {"attempts": 3, "first": "1h", "max": "1h"}},
 }
 SIMPLE: dict[str, Json] = {"other": {"set": {"v": 1}}}
+OUTER = "{name: outer, steps: [{id: call, workflow: w}], output: '{{ steps.call.output }}'}"
 BROKEN = "{name: broken, effect: read, python: 'tests.nothing:nothing'}"
 AROUND = ["branch", "map", "item", "loop", "nested"]
 
@@ -60,11 +62,17 @@ def around(kind: str, others: dict[str, Json]) -> Json:
     return containers[kind]
 
 
-def begun(kind: str, others: dict[str, Json], *, tools: str = BROKEN) -> tuple[Run, Claim, list[Claim]]:
-    """Start a run and go on until all steps inside are held: the bad one, and the others."""
+def begun(
+    kind: str, others: dict[str, Json], *, tools: str = BROKEN, called: bool = False
+) -> tuple[Run, Claim, list[Claim]]:
+    """Start a run and go on until all steps inside are held: the bad one, and the others.
+
+    `called`: it is the child run of another, which is returned.
+    """
     after = {"id": "after", "set": {"n": 1}}
     workflow = {"name": "w", "steps": [around(kind, others), after], "output": "{{ steps.after.output.n }}"}
-    run = start(deploy(yaml.safe_dump(workflow), tools=tools, others=LITTLE))
+    name = deploy(yaml.safe_dump(workflow), tools=tools, others=LITTLE)
+    run = start(deploy(OUTER) if called else name)
     held: dict[str, Claim] = {}
     while len(held) < 1 + len(others):
         each = claim()
@@ -118,6 +126,49 @@ def test_a_retry_of_a_run_cancelled_before_its_container_settled_knows_of_the_fa
     ends_as_if_nothing_were_inside(run)
     assert states(run)["c"] == ("succeeded" if kind == "item" else "failed")
     assert verify.replay(run.pk).verdict == "identical"
+
+
+@pytest.mark.parametrize("kind", AROUND)
+def test_a_child_run_that_is_led_on_with_its_parent_knows_of_the_failure(kind: str) -> None:
+    parent, bad, [other] = begun(kind, SIMPLE, called=True)
+    child = parent.children.get()
+    came = act(other)
+    finish(bad, act(bad))
+    runs.cancel(parent.pk, actor=OPERATOR)
+    finish(other, came)
+    for run in (parent, child):
+        run.refresh_from_db()
+        assert run.state == "cancelled"
+    recovery.retry(parent.pk, actor=OPERATOR, reason="it was cancelled by mistake")
+    assert states(parent) == {"call": "waiting"}
+    ends_as_if_nothing_were_inside(child)
+    assert states(child)["c"] == ("succeeded" if kind == "item" else "failed")
+    parent.refresh_from_db()
+    assert (parent.state, output(parent), parent.children.count()) == ("succeeded", 1, 1)
+    assert verify.replay(child.pk).verdict == "identical"
+
+
+@pytest.mark.parametrize("kind", AROUND)
+def test_a_record_of_a_version_that_forgot_the_failure_replays_as_it_went_then(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def forgetful(*given: Any, **more: Any) -> list[again.Reopened]:
+        return [replace(each, failing=False) for each in reopen(*given, **more)]
+
+    reopen = again.reopen
+    run, bad, [other] = begun(kind, SIMPLE)
+    came = act(other)
+    finish(bad, act(bad))
+    runs.cancel(run.pk, actor=OPERATOR)
+    finish(other, came)
+    with monkeypatch.context() as patch:
+        patch.setattr(again, "reopen", forgetful)
+        recovery.retry(run.pk, actor=OPERATOR, reason="it was cancelled by mistake")
+    ends_as_if_nothing_were_inside(run)
+    assert states(run)["c"] == "succeeded"
+    assert not run.journal.filter(type="step.reopened", data__has_key="failing").exists()
+    found = verify.replay(run.pk)
+    assert (found.verdict, found.checked > 3) == ("identical", True)
 
 
 def test_in_a_run_that_stops_neither() -> None:

@@ -8,10 +8,13 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.db import transaction
 from django.utils import timezone
 
-from tests.engine import OPERATOR, check_journal, deploy, drain, output, run, states
-from tests.threads import DatabaseThreads
+from tests.db.engine.test_absorbed import waits_for_a_lock
+from tests.engine import OPERATOR, check_journal, deploy, drain, output, run, start, states
+from tests.threads import DatabaseThread, DatabaseThreads
+from tests.workers import until
 from workflows import recovery, runs
 from workflows.engine import clock
 from workflows.errors import Conflict
@@ -144,6 +147,48 @@ def test_a_step_that_was_led_on_and_not_settled_is_told_and_can_be_settled(
     drain()
     broken.refresh_from_db()
     assert (broken.state, output(broken)) == (ends, result)
+    check_journal(broken)
+
+
+def paused() -> tuple[Run, Callable[[], object]]:
+    """Return a paused run with a step of unknown outcome, and what leads it on."""
+    broken = run(deploy(BROKEN))
+    held(broken)
+    runs.pause(broken.pk, actor=OPERATOR)
+    return broken, lambda: runs.resume(broken.pk, actor=OPERATOR)
+
+
+def without_a_place() -> tuple[Run, Callable[[], object]]:
+    """Return a run with a step of unknown outcome that waits for its place, and what gives it that."""
+    name = deploy(BROKEN.replace("steps:", 'concurrency: {key: "k", limit: 1}\nsteps:'))
+    broken = run(name)
+    other = start(name)
+    held(broken)
+    broken.refresh_from_db()
+    assert not broken.admitted
+    return broken, lambda: runs.cancel(other.pk, actor=OPERATOR)
+
+
+@pytest.mark.parametrize("kept", [paused, without_a_place])
+@pytest.mark.parametrize("first", ["the step", "the run"])
+def test_a_step_that_is_reopened_in_the_moment_in_which_its_run_is_led_on_begins(
+    kept: Callable[[], tuple[Run, Callable[[], object]]], first: str
+) -> None:
+    broken, lead_on = kept()
+    one, other = resolve(broken, "retry"), lead_on
+    if first == "the run":
+        one, other = other, one
+    waiting = DatabaseThread(target=other)
+    with transaction.atomic():
+        one()
+        waiting.start()
+        until(lambda: waits_for_a_lock() == 1)
+    waiting.join()
+    assert states(broken)["bad"] == "ready"
+    drain()
+    broken.refresh_from_db()
+    assert broken.state == "failed"
+    assert broken.journal.filter(type="step.failed", step="bad").count() == 2
     check_journal(broken)
 
 
