@@ -76,6 +76,13 @@ RUN: Final = Group(
         Shortcut(("F",), "Fork the run…"),
     ),
 )
+APPROVAL: Final = Group(
+    "An approval",
+    (
+        Shortcut(("j", "k"), "Next question, question before"),
+        Shortcut(("a", "r"), "Go to Approve, to Reject; Enter decides"),
+    ),
+)
 EDITOR: Final = Group(
     "An editor",
     (
@@ -86,7 +93,7 @@ EDITOR: Final = Group(
         Shortcut(("Esc", "Tab"), "Leave the editor; Tab alone indents", sequence=True),
     ),
 )
-GROUPS: Final = (EVERYWHERE, LISTS, RUN, EDITOR)
+GROUPS: Final = (EVERYWHERE, LISTS, RUN, APPROVAL, EDITOR)
 
 
 def groups(request: HttpRequest) -> tuple[Group, ...]:

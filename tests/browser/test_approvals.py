@@ -85,6 +85,20 @@ def test_questions_open_beside_the_list_and_back_leads_to_the_one_before(console
     check(console, "approvals-beside")
 
 
+def test_a_question_is_decided_by_keys_alone(console: Page, address: str) -> None:
+    asking(count=2)
+    console.goto(address + "/approvals/")
+    expect(console.locator("#approval-title")).to_have_text("Sure about 0?")
+    console.keyboard.press("a")
+    expect(console.get_by_role("button", name="Approve")).to_be_focused()
+    assert not Approval.objects.exclude(outcome="").exists(), "one key alone decides nothing"
+    console.keyboard.press("r")
+    expect(console.get_by_role("button", name="Reject")).to_be_focused()
+    console.keyboard.press("Enter")
+    expect(console.locator("#toasts")).to_contain_text("Rejected")
+    assert list(Approval.objects.exclude(outcome="").values_list("outcome", flat=True)) == ["rejected"]
+
+
 def test_a_phone_shows_the_list_and_then_the_question(console: Page, address: str) -> None:
     asking(count=2)
     console.set_viewport_size({"width": 390, "height": 844})
