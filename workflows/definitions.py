@@ -21,7 +21,7 @@ from workflows import audit, reserved, saved, schedules
 from workflows.actor import SYSTEM, Actor
 from workflows.errors import UnknownObject
 from workflows.models import Definition, DefinitionVersion, Deployment, Release
-from workflows.releases import build, resolve
+from workflows.releases import build, environments, resolve
 from workflows.reserved import is_builtin
 from workflows.saved import Key, Saved
 from workflows.spec import documents, writing
@@ -265,6 +265,9 @@ def _ensure(document: Document, change: Change, after: Saved) -> SpecError | Non
     if document.kind == "Schedule":
         problem = schedules.ensure(document.name, document.body, change.version, now=timezone.now())
         return document.where.error(("environment",), problem) if problem else None
+    if document.kind == "Environment":
+        problem = environments.ensure(document.name, document.body)
+        return document.where.error(("name",), problem) if problem else None
     if document.kind == "Webhook":
         problem = outbox.ensure(document.name, document.body)
         return document.where.error(("url",), problem) if problem else None

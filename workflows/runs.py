@@ -5,67 +5,31 @@ The only writer of run state besides the engine's own statements and recovery.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
 import psycopg
 from django.db import transaction
 
-from retrieval import snapshots
-from workflows import admission, audit, database, payloads, quarantine, retained, sealing, targets
+from workflows import admission, audit, database, orders, payloads, retained, sealing, targets
 from workflows.actor import Actor
-from workflows.engine import bundle, dispatch, execute, hints, starting
+from workflows.engine import bundle, dispatch, execute, hints
 from workflows.engine.plan import Plan
 from workflows.errors import Conflict, Invalid, UnknownObject
 from workflows.identifiers import new_run_id
-from workflows.models import Environment, Run
-from workflows.models.runs import PRIORITIES
+from workflows.models import Run
 from workflows.payloads import Batch, clean_text
-from workflows.spec import schema, templates
-from workflows.spec.masks import Veil
+from workflows.spec import schema
 from workflows.spec.step_bodies import WaitBody
 
 Json = Any
+Order = orders.Order
 MAX_INPUT_BYTES: Final = 5 * 1024 * 1024
 MAX_KEY: Final = 255
-
-
-@dataclass(frozen=True, kw_only=True)
-class Order:
-    """What somebody asks for. `release` is a number of that workflow; None: what the environment has."""
-
-    workflow: str
-    input: Json
-    environment: str = "production"
-    release: int | None = None
-    session: str | None = None
-    title: str = ""
-    priority: str = "normal"
-    tags: Sequence[str] = ()
-    deadline_s: float | None = None
-
-    def digest(self, *, sealed: bool) -> str:
-        """Return the hash that tells a repeated request from another one under the same key.
-
-        `sealed`: it holds secrets, which nobody may find by trying whose hash fits.
-        """
-        asked = self._asked()
-        return sealing.keyed_hashes(asked)[0].hex() if sealed else hashlib.sha256(asked).hexdigest()
-
-    def is_that_of(self, run: Run) -> bool:
-        """Say whether it is the request that started a run."""
-        recorded = bytes(run.request_hash or b"")
-        asked = self._asked()
-        hashes = sealing.keyed_hashes(asked) if run.sealed else (hashlib.sha256(asked).digest(),)
-        return recorded in hashes
-
-    def _asked(self) -> bytes:
-        return payloads.canonical({**self.__dict__, "tags": list(self.tags)})
 
 
 @dataclass(frozen=True)
@@ -89,14 +53,15 @@ def start(order: Order, *, actor: Actor, trigger: str, idempotency_key: str | No
     if earlier is not None:
         return Started(earlier, created=False)
     admission.ask(order.workflow)
-    environment, release = targets.of(order)
-    loaded = bundle.load(release.pk)
+    target = targets.of(order)
+    given = orders.Ordered(order, target, actor=actor, trigger=trigger)
+    release, loaded, arm = given.chosen()
     _check_input(order, loaded.plan)
     batch = Batch()
-    written, veil = _sealed(order, loaded.plan)
-    document = _document(written, loaded, environment, actor=actor, trigger=trigger)
+    written, veil = orders.sealed(order, loaded.plan)
+    document = orders.document(loaded, given.of(written))
     document |= {"input": batch.add(written.input), "idempotency_key": idempotency_key}
-    document |= {"request": order.digest(sealed=bool(veil.secrets)), **sealing.at_rest(veil)}
+    document |= {"request": order.digest(sealed=bool(veil.secrets)), **sealing.at_rest(veil), **arm}
     result = _insert(document, batch)
     if not result["created"]:  # a twin with the same key was faster
         found = _earlier(order, idempotency_key)
@@ -105,18 +70,8 @@ def start(order: Order, *, actor: Actor, trigger: str, idempotency_key: str | No
     admission.started(order.workflow)
     dispatch.ring(result["ready"])
     run = _as_created(document, result)
-    run.release, run.environment = release, environment
+    run.release, run.environment = release, target.environment
     return Started(run, created=True)
-
-
-def _sealed(order: Order, plan: Plan) -> tuple[Order, Veil]:
-    """Return an order as it may be written down, with masks for its secrets, and what they stand for."""
-    given, veil = sealing.seal(order.input, plan.definition.secrets)
-    if not veil.secrets:
-        return order, veil
-    session = None if order.session is None else veil.scrub(order.session)
-    tags = [veil.scrub(tag) for tag in order.tags]
-    return replace(order, input=given, session=session, title=veil.scrub(order.title), tags=tags), veil
 
 
 def _insert(document: dict[str, Json], batch: Batch) -> Mapping[str, Json]:
@@ -134,6 +89,7 @@ def _as_created(document: Mapping[str, Json], result: Mapping[str, Json]) -> Run
         "environment_id": document["environment"],
         "release_id": document["release"],
         "parent_id": document["parent"],
+        "rollout_id": document.get("rollout"),
         "state": "queued",
         "events": 1,
         "input_hash": bytes.fromhex(document["input"]),
@@ -148,38 +104,6 @@ def _as_created(document: Mapping[str, Json], result: Mapping[str, Json]) -> Run
 
 def _moment(text: str | None) -> datetime | None:
     return datetime.fromisoformat(text) if text is not None else None
-
-
-def _document(
-    order: Order, loaded: bundle.Bundle, environment: Environment, *, actor: Actor, trigger: str
-) -> dict[str, Json]:
-    """Return what `interlock_start` writes of an order that was checked.
-
-    Raises:
-        Invalid: its session or concurrency key could not be computed.
-    """
-    given = starting.Given(
-        id=new_run_id(),
-        input=order.input,
-        environment=environment.name,
-        variables=environment.variables,
-        pins=_pins(loaded),
-        priority=PRIORITIES[order.priority],
-        trigger=trigger,
-        created_by=str(actor),
-        session=order.session,
-        title=order.title,
-        tags=tuple(order.tags),
-        deadline_s=order.deadline_s,
-    )
-    try:
-        return starting.document(loaded, given)
-    except templates.TemplateError as problem:
-        raise Invalid(
-            f"The session or concurrency key of workflow {order.workflow} could not be computed from the input: "
-            f"{problem}",
-            code="input_invalid",
-        ) from problem
 
 
 def _earlier(order: Order, key: str | None) -> Run | None:
@@ -221,15 +145,6 @@ def _check_input(order: Order, plan: Plan) -> None:
             f"The input has {size:,} bytes; {MAX_INPUT_BYTES:,} are allowed. Put large data into a corpus.",
             code="input_too_large",
         )
-
-
-def _pins(loaded: bundle.Bundle) -> dict[str, int]:
-    """Return the published head of each corpus of the release: what this run reads, whatever is published later."""
-    names = loaded.all_corpora()
-    if not names:
-        return {}
-    heads = {name: head for name, head in snapshots.heads(names).items() if head is not None}
-    return quarantine.clean_pins(heads)
 
 
 def get(run_id: str) -> Run:

@@ -1,4 +1,4 @@
-"""States of a run, a step run and an attempt, and the legal moves between them, as data.
+"""States of a run, a step run, an attempt, a bulk action and a rollout, and the legal moves between them, as data.
 
 Pure: nothing here reads or writes anything. Every state change in the product is a guarded update
 `… WHERE state IN (sources of the target)`, and `docs/states.md` is generated from these tables.
@@ -68,6 +68,18 @@ BULK: Final[Moves] = _moves(
     }
 )
 
+# The move of an environment from its stable release to a candidate. The clock moves one that is running only.
+ROLLOUT: Final[Moves] = _moves(
+    {
+        "running": "paused succeeded rolled_back aborted superseded",
+        "paused": "running succeeded aborted superseded",
+        "succeeded": "",
+        "rolled_back": "",
+        "aborted": "",
+        "superseded": "",
+    }
+)
+
 RUN_ENDED: Final = frozenset({"succeeded", "failed", "cancelled"})
 RUN_ACTIVE: Final = frozenset({"queued", "running", "waiting"})
 # A need in one of these states counts as done for its successors.
@@ -87,10 +99,19 @@ def sources(table: Moves, *, target: str) -> frozenset[str]:
     return frozenset(source for source, targets in table.items() if target in targets)
 
 
+TABLES: Final[Mapping[str, Moves]] = {
+    "Run": RUN,
+    "Step run": STEP,
+    "Attempt": ATTEMPT,
+    "Bulk action": BULK,
+    "Rollout": ROLLOUT,
+}
+
+
 def as_markdown() -> str:
     """Return the page docs/states.md, which a check holds against these tables."""
     parts = [HEAD]
-    for title, table in (("Run", RUN), ("Step run", STEP), ("Attempt", ATTEMPT), ("Bulk action", BULK)):
+    for title, table in TABLES.items():
         parts += [f"## {title}\n", "| state | may become |\n|---|---|"]
         parts += [
             f"| {state} | {', '.join(sorted(targets)) or 'nothing: it is final'} |"

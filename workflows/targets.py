@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import json
-from typing import Protocol
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 from workflows import database
 from workflows.errors import Conflict, UnknownObject
 from workflows.models import Definition, Environment, Release
 from workflows.payloads import clean_text
+from workflows.releases.traffic import Split
+from workflows.spec.rollouts import STICKY
 
 
 class Order(Protocol):
@@ -22,7 +24,16 @@ class Order(Protocol):
     def release(self) -> int | None: ...
 
 
-def of(order: Order) -> tuple[Environment, Release]:
+@dataclass(frozen=True)
+class Target:
+    """Where a run is to run, and what. `split`: the rollout that may give it another release."""
+
+    environment: Environment
+    release: Release
+    split: Split | None = None
+
+
+def of(order: Order) -> Target:
     """Return where a run is to run, and what: the release asked for, or what is deployed there."""
     name = order.workflow
     if order.release is not None:
@@ -30,7 +41,7 @@ def of(order: Order) -> tuple[Environment, Release]:
         release = Release.objects.filter(workflow=name, number=order.release).first()
         if release is None:
             raise UnknownObject(f"Workflow {name} has no release {order.release}.", code="unknown_release")
-        return environment, release
+        return Target(environment, release)
     found = _deployed(name, order.environment)
     if found is not None:
         return found
@@ -46,24 +57,44 @@ def _environment(name: str) -> Environment:
     return found
 
 
-def _deployed(workflow: str, environment: str) -> tuple[Environment, Release] | None:
+def _deployed(workflow: str, environment: str) -> Target | None:
     """Return what is deployed there. Past the ORM, which would cost as much as the whole start of a run."""
     if "\x00" in workflow + environment:
         return None
     rows = database.fetch_all(
         """
-        SELECT e.name, e.variables, r.id, r.number FROM workflows_deployment d
+        SELECT e.name, e.variables, r.id, r.number, o.id, o.weight, o.salt, o.plan ->> 'sticky', c.id, c.number
+          FROM workflows_deployment d
           JOIN workflows_environment e ON e.name = d.environment_id
           JOIN workflows_release r ON r.id = d.stable_id
+          LEFT JOIN workflows_rollout o
+            ON o.workflow = d.workflow AND o.environment_id = d.environment_id AND o.state IN ('running', 'paused')
+          LEFT JOIN workflows_release c ON c.id = o.to_release_id
          WHERE d.workflow = $1 AND d.environment_id = $2
         """,
         [workflow, environment],
     )
     if not rows:
         return None
-    name, variables, row, number = rows[0]
-    variables = json.loads(variables) if isinstance(variables, str) else variables
-    return Environment(name=name, variables=variables), Release(pk=row, workflow=workflow, number=number)
+    name, variables, row, number, *rollout = rows[0]
+    return Target(
+        Environment(name=name, variables=database.parsed(variables)),
+        Release(pk=row, workflow=workflow, number=number),
+        _split(workflow, rollout),
+    )
+
+
+def _split(workflow: str, rollout: list[Any]) -> Split | None:
+    id, weight, salt, sticky, candidate, number = rollout
+    if not weight:  # there is none, or it has not begun
+        return None
+    return Split(
+        rollout=id,
+        candidate=Release(pk=candidate, workflow=workflow, number=number),
+        weight=weight,
+        salt=salt,
+        sticky=sticky or STICKY,
+    )
 
 
 def _nothing_deployed(name: str, environment: Environment) -> UnknownObject | Conflict:

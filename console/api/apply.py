@@ -16,7 +16,9 @@ from console.api.openapi import Raw, answer, operation
 from workflows import definitions
 from workflows.spec.documents import SourceText
 
-DocumentKind = Literal["Provider", "Route", "Prompt", "Tool", "Corpus", "Workflow", "Schedule", "Webhook"]
+DocumentKind = Literal[
+    "Provider", "Route", "Prompt", "Tool", "Corpus", "Workflow", "Environment", "Schedule", "Webhook"
+]
 
 _DOCUMENT: Final[dict[str, Any]] = {
     "type": "object",

@@ -1,4 +1,4 @@
-"""The clock: expired leases, timers, lost doorbells, unclosed scopes, deadlines, schedules, webhooks.
+"""The clock: expired leases, timers, lost doorbells, unclosed scopes, deadlines, schedules, rollouts, webhooks.
 
 It runs in every worker; one of them holds it by a lease row, and another takes over within five seconds. Each
 duty is a statement that may run twice. Nothing depends on it for correctness of a step, only for progress.
@@ -18,6 +18,7 @@ from workflows import database, firing, quarantine, schedules
 from workflows.engine import dispatch, execute, hints
 from workflows.engine.leases import Process
 from workflows.failures import grouping
+from workflows.releases import tending
 from workflows.retention import pruning
 from workflows.webhooks import delivering
 
@@ -42,6 +43,7 @@ class Clock(threading.Thread):
             (1.0, time_out),
             (3.0, close_unclosed),
             (1.0, firing.tend),
+            (1.0, tending.tend),
             (2.0, grouping.tend),
             (10.0, quarantine.tend),
             (60.0, forget_workers),

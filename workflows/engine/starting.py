@@ -77,6 +77,17 @@ def document(loaded: Bundle, given: Given) -> dict[str, Json]:
     }
 
 
+def sticky(loaded: Bundle, given: Given, expression: str) -> str:
+    """Return what a run is kept to one release by; the run itself where the expression gives nothing.
+
+    An expression that does not fit the input must not keep a run from being started.
+    """
+    try:
+        return _text(expression, given, _session(loaded, given)) or given.id
+    except templates.TemplateError:
+        return given.id
+
+
 def _session(loaded: Bundle, given: Given) -> str | None:
     """Return the run's session: the one given wins over the document's expression."""
     if given.session is not None:

@@ -10,6 +10,7 @@ from workflows.models.memory import Memory, MemoryPin, MemoryVersion
 from workflows.models.quarantines import Quarantine, Taint
 from workflows.models.releases import Deployment, Environment, Release
 from workflows.models.retention import DeletedRun, Prune
+from workflows.models.rollouts import Measurement, Rollout
 from workflows.models.runs import Attempt, Run, SecretInput, StepRun
 from workflows.models.schedules import Fire, Schedule
 from workflows.models.uploads import Upload
@@ -39,6 +40,7 @@ __all__ = [
     "Fire",
     "JournalEvent",
     "Lineage",
+    "Measurement",
     "Memory",
     "MemoryPin",
     "MemoryVersion",
@@ -47,6 +49,7 @@ __all__ = [
     "Prune",
     "Quarantine",
     "Release",
+    "Rollout",
     "Run",
     "Schedule",
     "SecretInput",

@@ -6,7 +6,17 @@ from django.db import models
 
 from workflows.models.ordered_json import OrderedJSONField
 
-KINDS = ("Provider", "Route", "Prompt", "Tool", "Corpus", "Workflow", "Schedule", "Webhook")
+KINDS = (
+    "Provider",
+    "Route",
+    "Prompt",
+    "Tool",
+    "Corpus",
+    "Workflow",
+    "Environment",
+    "Schedule",
+    "Webhook",
+)
 
 
 class Definition(models.Model):

@@ -45,6 +45,18 @@ class Run(models.Model):
     created_by = models.CharField(max_length=200)
     session = models.TextField(null=True)  # noqa: DJ001  null in the API: no session
     tags = ArrayField(models.TextField(), default=list)
+    # Of a run that was started while a rollout went on: which release it was given (candidate | stable), and the first
+    # 63 bits of the hash of what keeps it there.
+    rollout = models.ForeignKey(
+        "Rollout",
+        null=True,
+        on_delete=models.SET_NULL,
+        related_name="runs",
+        db_index=False,
+        db_constraint=False,
+    )
+    arm = models.CharField(max_length=9, blank=True, default="", db_default="")
+    sticky_hash = models.BigIntegerField(null=True)
     priority = models.PositiveSmallIntegerField(default=PRIORITIES["normal"])
     pins = models.JSONField(default=dict)  # {corpus: snapshot number}
     variables = models.JSONField(default=dict)  # the environment's variables, as they were at the start
@@ -121,6 +133,12 @@ class Run(models.Model):
                 fields=["workflow", "environment", "concurrency_key", "created_at"],
                 name="run_concurrency",
                 condition=Q(concurrency_key__isnull=False, ended_at__isnull=True),
+            ),
+            # What a rollout compares.
+            models.Index(
+                fields=["rollout", "arm", "created_at"],
+                name="run_by_rollout",
+                condition=Q(rollout__isnull=False),
             ),
             # What the list filters by and few runs have.
             models.Index(fields=["release", "-created_at", "-id"], name="run_by_release"),

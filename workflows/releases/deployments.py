@@ -11,7 +11,8 @@ from django.utils import timezone
 from workflows import audit, quarantine
 from workflows.actor import Actor
 from workflows.errors import Conflict, UnknownObject
-from workflows.models import Definition, Deployment, Environment, Release
+from workflows.models import Definition, Deployment, Environment, Release, Rollout
+from workflows.models.rollouts import ROLLOUT_ACTIVE
 
 MAX_REASON = 1_000
 
@@ -23,7 +24,7 @@ def get(workflow: str, *, environment: str) -> Deployment:
         UnknownObject: no such workflow or environment.
         Conflict: nothing is deployed there.
     """
-    _check(workflow, environment)
+    check_place(workflow, environment)
     deployed = Deployment.objects.select_related("stable")
     found = deployed.filter(workflow=workflow, environment_id=environment).first()
     if found is None:
@@ -39,18 +40,10 @@ def deploy(workflow: str, *, environment: str, release: int, actor: Actor, reaso
 
     Raises:
         UnknownObject: no such workflow, environment or release.
-        Conflict: it holds something that is quarantined.
+        Conflict: it holds something that is quarantined, or a rollout goes on there.
     """
-    _check(workflow, environment)
-    target = Release.objects.filter(workflow=workflow, number=release).first()
-    if target is None:
-        raise UnknownObject(f"Workflow {workflow} has no release {release}.", code="unknown_release")
-    held_back = quarantine.held_back(target)
-    if held_back is not None:
-        raise Conflict(
-            f"Release {release} of {workflow} is not deployed: {held_back} is quarantined.",
-            code="release_quarantined",
-        )
+    check_place(workflow, environment)
+    target = deployable(workflow, release)
     with transaction.atomic():
         found, created = Deployment.objects.select_for_update(no_key=True).get_or_create(
             workflow=workflow,
@@ -58,6 +51,7 @@ def deploy(workflow: str, *, environment: str, release: int, actor: Actor, reaso
             defaults={"stable": target, "deployed_at": timezone.now(), "deployed_by": str(actor)},
         )
         before = None if created else found.stable
+        check_no_rollout(workflow, environment)
         if before == target:
             return found
         found.stable, found.deployed_at, found.deployed_by = target, timezone.now(), str(actor)
@@ -73,7 +67,40 @@ def deploy(workflow: str, *, environment: str, release: int, actor: Actor, reaso
     return found
 
 
-def _check(workflow: str, environment: str) -> None:
+def deployable(workflow: str, number: int) -> Release:
+    """Return a release that may be deployed.
+
+    Raises:
+        UnknownObject: there is no such release.
+        Conflict: it holds something that is quarantined.
+    """
+    target = Release.objects.filter(workflow=workflow, number=number).first()
+    if target is None:
+        raise UnknownObject(f"Workflow {workflow} has no release {number}.", code="unknown_release")
+    held_back = quarantine.held_back(target)
+    if held_back is not None:
+        raise Conflict(
+            f"Release {number} of {workflow} is not deployed: {held_back} is quarantined.",
+            code="release_quarantined",
+        )
+    return target
+
+
+def check_no_rollout(workflow: str, environment: str) -> None:
+    """Refuse while a rollout goes on. Call it with the deployment's row locked."""
+    active = Rollout.objects.filter(
+        workflow=workflow, environment_id=environment, state__in=ROLLOUT_ACTIVE
+    ).first()
+    if active is not None:
+        raise Conflict(
+            f"Rollout {active.pk} of {workflow} in {environment} is {active.state}; abort it, or say that this "
+            "supersedes it.",
+            code="rollout_active",
+        )
+
+
+def check_place(workflow: str, environment: str) -> None:
+    """Raise UnknownObject unless there are such a workflow and environment."""
     if "\0" in environment or not Environment.objects.filter(pk=environment).exists():
         raise UnknownObject(
             f"There is no environment {_clean(environment)[:80]}.", code="unknown_environment"

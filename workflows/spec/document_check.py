@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from providers import patterns
-from workflows.spec import cron, durations, near, schema, secret_fields, templates
+from workflows.spec import cron, durations, near, rollouts, schema, secret_fields, templates
 from workflows.spec.kinds import EVENTS, UNSUPPORTED_APIS, UNSUPPORTED_KEYS, unsupported
 from workflows.spec.library import Library
 from workflows.spec.places import Path
@@ -141,6 +141,11 @@ def _mcp(body: Mapping[str, Any]) -> Iterator[Problem]:
         )
 
 
+def _environment(body: Mapping[str, Any], _: Library) -> Iterator[Problem]:
+    for path, message in rollouts.problems(body["rollout"]) if "rollout" in body else ():
+        yield ("rollout", *path), message
+
+
 MAX_CATCH_UP_S = 7 * 86_400
 
 
@@ -200,6 +205,7 @@ _CHECKS: Mapping[str, Callable[[Mapping[str, Any], Library], Iterator[Problem]]]
     "Prompt": _prompt,
     "Tool": _tool,
     "Corpus": _corpus,
+    "Environment": _environment,
     "Schedule": _schedule,
     "Webhook": _webhook,
 }

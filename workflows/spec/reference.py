@@ -19,6 +19,7 @@ _EVERY: Final = frozenset({"kind", "name"})
 _PARTS: Final[Mapping[str, tuple[Shape, ...]]] = {
     "Route.targets": (shapes.TARGET,),
     "Prompt.messages": (shapes.MESSAGE, shapes.INSERT),
+    "Environment.rollout.steps": tuple(shapes.ROLLOUT_STEPS.values()),
 }
 _NAMED: Final[tuple[tuple[Shape, str], ...]] = (
     (shapes.NAME, "name"),
@@ -108,6 +109,9 @@ def _rows(
         below = f"{name}.{key}"
         yield below, inner, key in shape.get("required", ())
         yield from _rows(below, inner)
+        named = inner.get("additionalProperties")
+        if isinstance(named, dict) and "properties" in named:
+            yield from _rows(f"{below}.NAME", named)
         if "items" in inner:
             for part in _PARTS.get(below, (inner["items"],)):
                 yield from _rows(f"{below}[]", part)
@@ -163,6 +167,7 @@ def _list(shape: Shape) -> str:
 
 _TYPES: Final[Mapping[str, Callable[[Shape], str]]] = {
     "string": lambda shape: "text",
+    "boolean": lambda shape: "true or false",
     "integer": _number,
     "number": _number,
     "array": _list,

@@ -72,6 +72,15 @@ def _parts(document: Document) -> Iterator[tuple[Path, Any, shapes.Shape]]:
     if document.kind == "Route":
         for index, target in _enumerated(document.body.get("targets")):
             yield ("targets", index), target, shapes.TARGET if isinstance(target, dict) else shapes.MODEL
+    if document.kind == "Environment" and isinstance(document.body.get("rollout"), dict):
+        for index, step in _enumerated(document.body["rollout"].get("steps")):
+            yield ("rollout", "steps", index), step, _rollout_step(step)
+
+
+def _rollout_step(step: Any) -> shapes.Shape:
+    """The form that a step of a rollout seems to mean; without a hint, one that says what there is."""
+    found = [kind for kind in shapes.ROLLOUT_STEPS if isinstance(step, dict) and kind in step]
+    return shapes.ROLLOUT_STEPS[found[0]] if found else shapes.ANY_ROLLOUT_STEP
 
 
 def _enumerated(value: Any) -> Iterator[tuple[int, Any]]:

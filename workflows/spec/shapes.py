@@ -190,6 +190,66 @@ WORKFLOW = mapping(
     output=ANY,
 )
 
+_LIMIT: Shape = {"type": "number", "minimum": 0}
+ANALYSIS = mapping(
+    "metrics",
+    interval=DURATION,
+    count=whole(1, 10_000),
+    initial_delay=DURATION,
+    metrics=list_of(
+        mapping(
+            "name",
+            name=FILLED,
+            max_=_LIMIT,
+            min_=_LIMIT,
+            max_increase=_LIMIT,
+            max_ratio=_LIMIT,
+            min_ratio=_LIMIT,
+            dry_run={"type": "boolean"},
+        ),
+        least=1,
+        most=20,
+    ),
+    minimum_runs=whole(2, 1_000_000),
+    failure_limit=whole(0, 10_000),
+    inconclusive_limit=whole(0, 10_000),
+    on_fail=one_of("rollback", "pause"),
+    inconclusive=one_of("pause", "rollback"),
+)
+# The forms of a rollout's step.
+WEIGHT_STEP = mapping("weight", weight={"type": "number", "minimum": 0.01, "maximum": 100})
+PAUSE_STEP = mapping("pause", pause=mapping(for_=DURATION))
+ANALYSIS_STEP = mapping("analysis", analysis=IDENTIFIER)
+SHADOW_STEP = mapping("shadow", shadow=FREE)
+BACKTEST_STEP = mapping("backtest", backtest=FREE)
+ROLLOUT_STEPS: Mapping[str, Shape] = {
+    "weight": WEIGHT_STEP,
+    "pause": PAUSE_STEP,
+    "analysis": ANALYSIS_STEP,
+    "shadow": SHADOW_STEP,
+    "backtest": BACKTEST_STEP,
+}
+ANY_ROLLOUT_STEP: Shape = {
+    "anyOf": [{"type": "object", "required": [kind]} for kind in ROLLOUT_STEPS],
+    "x-expected": f"a step of a rollout: one of {', '.join(ROLLOUT_STEPS)}",
+}
+
+ENVIRONMENT = mapping(
+    "kind name",
+    kind=ANY,
+    name=ANY,
+    protected={"type": "boolean"},
+    variables={"type": "object", "propertyNames": IDENTIFIER},
+    budget=FREE,
+    rollout=mapping(
+        "steps",
+        sticky=FILLED,
+        steps=list_of(ANY, least=1, most=50),  # each: one of ROLLOUT_STEPS
+        analyses={"type": "object", "propertyNames": IDENTIFIER, "additionalProperties": ANALYSIS},
+        progress_deadline=DURATION,
+    ),
+)
+
 SCHEDULE = mapping(
     "kind name workflow cron",
     kind=ANY,
@@ -226,6 +286,7 @@ DOCUMENTS: Mapping[str, Shape] = {
     "Tool": TOOL,
     "Corpus": CORPUS,
     "Workflow": WORKFLOW,
+    "Environment": ENVIRONMENT,
     "Schedule": SCHEDULE,
     "Webhook": WEBHOOK,
 }

@@ -6,7 +6,7 @@ import pytest
 
 from workflows import states
 
-TABLES = {"run": states.RUN, "step": states.STEP, "attempt": states.ATTEMPT}
+TABLES = {"run": states.RUN, "step": states.STEP, "attempt": states.ATTEMPT, "rollout": states.ROLLOUT}
 
 
 @pytest.mark.parametrize("name", TABLES)

@@ -115,7 +115,7 @@ def test_aliases_share_a_value() -> None:
         ("[a]", ["f.yaml:1: a document is a mapping with `kind` and `name`"]),
         ("name: a", [
             "f.yaml:1: kind: a document needs a `kind`: one of "
-            "Provider, Route, Prompt, Tool, Corpus, Workflow, Schedule, Webhook"
+            "Provider, Route, Prompt, Tool, Corpus, Workflow, Environment, Schedule, Webhook"
         ]),
         ("kind: Rout\nname: a", ["f.yaml:1: kind: there is no kind 'Rout'; did you mean Route?"]),
         ("kind: Budget\nname: a", ["f.yaml:1: kind: the kind Budget is not supported by this version"]),

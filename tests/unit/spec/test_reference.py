@@ -11,7 +11,7 @@ import yaml
 from providers.config import Provider, Route
 from tests.documentation import ROOT
 from workflows import catching_up, definitions, firing
-from workflows.spec import meanings, reference, workflow
+from workflows.spec import meanings, reference, rollouts, workflow
 from workflows.tools.config import Tool
 
 EXAMPLES = sorted(path for path in (ROOT / "examples").glob("*.yaml") if ".expected" not in path.name)
@@ -28,12 +28,25 @@ def test_every_key_has_a_meaning_and_no_meaning_is_left_over() -> None:
     assert set(meanings.DEFAULTS) <= set(meanings.MEANINGS)
 
 
+def _plan(body: Any) -> rollouts.Plan:
+    return rollouts.parse(body["rollout"])
+
+
 # The least that a document needs, by the beginning of the names of its keys, and what reads it.
 LEAST: Mapping[str, tuple[Callable[[Any], Any], Any]] = {
     "Provider.rules[]": (Provider.from_document, {"name": "p", "api": "scripted", "rules": [{"reply": "x"}]}),
     "Route.retry": (Route.from_document, {"name": "r", "targets": ["a/b"], "retry": {}}),
     "Route.breaker": (Route.from_document, {"name": "r", "targets": ["a/b"], "breaker": {}}),
     "Route": (Route.from_document, {"name": "r", "targets": ["a/b"]}),
+    "Environment.rollout.analyses.NAME.metrics[]": (
+        _plan,
+        {"rollout": {"steps": [], "analyses": {"NAME": {"metrics": [{"name": "failure_rate", "max": 1}]}}}},
+    ),
+    "Environment.rollout.analyses.NAME": (
+        _plan,
+        {"rollout": {"steps": [], "analyses": {"NAME": {"metrics": []}}}},
+    ),
+    "Environment.rollout": (_plan, {"rollout": {"steps": []}}),
     "Tool": (Tool.from_document, {"name": "t", "python": "a:b"}),
 }
 STEPS: Mapping[str, Any] = {

@@ -21,14 +21,15 @@ BEGIN
         (id, workflow, environment_id, release_id, state, stopping, title, trigger, created_by, session, tags,
          priority, pins, variables, input_hash, idempotency_key, request_hash, parent_id, parent_path, events,
          created_at, deadline_at, closing, concurrency_key, concurrency_limit, admitted, tree_path, forked_from_id,
-         fork, sealed)
+         fork, sealed, rollout_id, arm, sticky_hash)
     VALUES (c ->> 'id', c ->> 'workflow', c ->> 'environment', (c ->> 'release')::bigint, 'queued', '',
             c ->> 'title', c ->> 'trigger', c ->> 'created_by', c ->> 'session',
             ARRAY(SELECT jsonb_array_elements_text(c -> 'tags')), (c ->> 'priority')::smallint, c -> 'pins',
             c -> 'variables', decode(c ->> 'input', 'hex'), c ->> 'idempotency_key',
             decode(c ->> 'request', 'hex'), c ->> 'parent', c ->> 'parent_path', 1, v_now, v_deadline,
             coalesce(c ->> 'closing', ''), v_key, (c ->> 'concurrency_limit')::integer, v_admitted, c ->> 'tree_path',
-            c #>> '{fork,of}', nullif(c -> 'fork', 'null'), coalesce((c ->> 'sealed')::boolean, false))
+            c #>> '{fork,of}', nullif(c -> 'fork', 'null'), coalesce((c ->> 'sealed')::boolean, false),
+            (c ->> 'rollout')::bigint, coalesce(c ->> 'arm', ''), (c ->> 'sticky_hash')::bigint)
     ON CONFLICT (workflow, environment_id, idempotency_key) DO NOTHING;
     IF NOT FOUND THEN
         RETURN jsonb_build_object('created', false);
@@ -42,7 +43,8 @@ BEGIN
     VALUES (c ->> 'id', 'run.created', clock_timestamp(), 1,
             jsonb_strip_nulls(jsonb_build_object('input', c -> 'input', 'release', c -> 'release', 'pins', c -> 'pins',
                                'variables', c -> 'variables', 'by', c -> 'created_by', 'engine', c -> 'engine',
-                               'parent', c -> 'parent', 'parent_path', c -> 'parent_path', 'fork', c -> 'fork')));
+                               'parent', c -> 'parent', 'parent_path', c -> 'parent_path', 'fork', c -> 'fork',
+                               'rollout', c -> 'rollout', 'arm', c -> 'arm')));
     WITH added AS (
         INSERT INTO workflows_steprun
             (run_id, path, step_id, kind, epoch, superseded, ordinal, lane, state, reason, waiting_on, held, settling,
