@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
+from django.utils import timezone
 from rest_framework.request import Request
 from rest_framework.response import Response
 from typing_extensions import TypedDict
@@ -13,7 +14,7 @@ from console.api.auth import actor_of
 from console.api.endpoint import Endpoint, needs
 from console.api.openapi import answer, operation
 from workflows.models import Deployment, Release
-from workflows.releases import deployments
+from workflows.releases import deployments, rollouts
 
 
 class ReleaseShape(TypedDict):
@@ -36,11 +37,14 @@ class ReleasePage(TypedDict):
 
 
 class DeploymentShape(TypedDict):
-    """What new runs of a workflow get in an environment: release numbers."""
+    """What new runs of a workflow get in an environment: release numbers; `candidate` while a rollout goes on.
+
+    `stable` is null where the first release waits for a second person.
+    """
 
     workflow: str
     environment: str
-    stable: int
+    stable: int | None
     candidate: int | None
     rollout: int | None
 
@@ -52,11 +56,12 @@ class ReleaseFilters(asking.Paged):
 
 
 class Deploy(asking.Ask):
-    """Which release new runs get from now on."""
+    """Which release new runs get, from now on or step by step; `supersede`: a rollout that goes on ends for it."""
 
     release: asking.Number
-    strategy: Literal["now"] = "now"
+    strategy: Literal["rollout", "now"] = "now"
     reason: asking.LongText = ""
+    supersede: bool = False
 
 
 class Releases(Endpoint):
@@ -79,12 +84,14 @@ class Releases(Endpoint):
 class Deployments(Endpoint):
     """`/deployments/WORKFLOW/ENV`."""
 
-    permission_classes = needs("definitions.view", "definitions.apply")
+    permission_classes = needs("definitions.view", "releases.deploy")
 
     @operation("Show a deployment", answers={200: answer(DeploymentShape)}, problems_too=[404, 409])
     def get(self, request: Request, workflow: str, environment: str) -> Response:
-        """Show what new runs get."""
-        return Response(_deployment(deployments.get(workflow, environment=environment)))
+        """Show what new runs get, and the rollout that goes on."""
+        if rollouts.active(workflow, environment) is None:
+            deployments.get(workflow, environment=environment)
+        return Response(_deployment(workflow, environment))
 
     @operation(
         "Deploy a release", asks=Deploy, answers={200: answer(DeploymentShape)}, problems_too=[404, 409]
@@ -92,14 +99,16 @@ class Deployments(Endpoint):
     def post(self, request: Request, workflow: str, environment: str) -> Response:
         """Give new runs another release; runs that have started keep theirs."""
         asked = asking.body(request, Deploy)
-        found = deployments.deploy(
-            workflow,
+        ask = rollouts.Ask(
+            workflow=workflow,
             environment=environment,
             release=asked.release,
-            actor=actor_of(request),
+            strategy=asked.strategy,
             reason=asked.reason,
+            supersede=asked.supersede,
         )
-        return Response(_deployment(found))
+        rollouts.deploy(ask, actor=actor_of(request), now=timezone.now())
+        return Response(_deployment(workflow, environment))
 
 
 def _places(releases: list[int]) -> dict[int, list[str]]:
@@ -121,11 +130,14 @@ def _shape(release: Release, places: list[str]) -> ReleaseShape:
     )
 
 
-def _deployment(found: Deployment) -> DeploymentShape:
+def _deployment(workflow: str, environment: str) -> DeploymentShape:
+    places = Deployment.objects.select_related("stable")
+    found = places.filter(workflow=workflow, environment_id=environment).first()
+    rollout = rollouts.active(workflow, environment)
     return DeploymentShape(
-        workflow=found.workflow,
-        environment=found.environment_id,
-        stable=found.stable.number,
-        candidate=None,
-        rollout=None,
+        workflow=workflow,
+        environment=environment,
+        stable=found.stable.number if found else None,
+        candidate=rollout.to_release.number if rollout else None,
+        rollout=rollout.pk if rollout else None,
     )

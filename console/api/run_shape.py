@@ -33,7 +33,8 @@ class Links(TypedDict):
 class RunShape(TypedDict):
     """One run. Its input and output are as JSON came; totals grow while it goes on.
 
-    `tainted_by`: the quarantines that hold of what it used. `archived_at`: since then its input and output, and all
+    `rollout`: the one that went on when it was started, and `arm`, which release that gave it. `tainted_by`: the
+    quarantines that hold of what it used. `archived_at`: since then its input and output, and all
     other values, are deleted, and null here.
     """
 
@@ -59,6 +60,8 @@ class RunShape(TypedDict):
     archived_at: str | None
     parent: str | None
     forked_from: str | None
+    rollout: int | None
+    arm: Literal["candidate", "stable"] | None
     tainted_by: list[int]
     links: Links
 
@@ -120,6 +123,8 @@ def _shape(
         archived_at=asking.moment(run.archived_at),
         parent=run.parent_id,
         forked_from=run.forked_from_id,
+        rollout=run.rollout_id,
+        arm=run.arm or None,  # type: ignore[typeddict-item]  # as `traffic` names them
         tainted_by=[taint.quarantine_id for taint in taints],
         links=Links(self=here, steps=f"{here}/steps", journal=f"{here}/journal", calls=f"{here}/calls"),
     )
