@@ -24,7 +24,13 @@ session: "{{ input.who }}"
 steps: [{id: note, set: {release: %d}}]
 output: "{{ steps.note.output.release }}"
 """
-STEPS: Final[Sequence[Any]] = ({"weight": 20}, {"analysis": "errors"}, {"weight": 50}, {"pause": {}}, {"weight": 100})
+STEPS: Final[Sequence[Any]] = (
+    {"weight": 20},
+    {"analysis": "errors"},
+    {"weight": 50},
+    {"pause": {}},
+    {"weight": 100},
+)
 ERRORS: Final = {
     "interval": "60s",
     "count": 2,
