@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from django.db import connection
 
-from tests import rolling
+from tests import engine, rolling
 from tests.rolling import ANNA
 from tests.threads import DatabaseThread
 from workflows.models import AuditEntry, Deployment, Event, Measurement, Rollout
@@ -100,8 +100,8 @@ def test_two_clocks_move_it_once() -> None:
 def test_one_that_cannot_be_led_stops_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
     row = begun(failed=0)
     Rollout.objects.filter(pk=row.pk).update(plan={"steps": "nonsense"})
-    rolling.engine.apply("kind: Workflow" + (rolling.ECHO % 1).replace("echo", "other"))
-    rolling.engine.apply("kind: Workflow" + (rolling.ECHO % 2).replace("echo", "other"))
+    engine.apply("kind: Workflow" + (rolling.ECHO % 1).replace("echo", "other"))
+    engine.apply("kind: Workflow" + (rolling.ECHO % 2).replace("echo", "other"))
     other = rolling.deploy(now=rolling.now(), workflow="other")
     assert tending.tick(rolling.after(2)) == 1
     assert rolling.shown(other)[1] == 1

@@ -28,7 +28,7 @@ from workflows.releases import rollouts, tending
 from workflows.releases.judging import Judged, Verdict
 from workflows.releases.machine import Seen
 
-STEPS = [
+STEPS: list[dict[str, Any]] = [
     {"weight": 5},
     {"analysis": "errors"},
     {"weight": 25},
