@@ -48,6 +48,7 @@ NAVIGATION: tuple[tuple[str, tuple[Entry, ...]], ...] = (
             Entry("Apply files", "upload", "apply", "definitions.view", "y"),
         ),
     ),
+    ("Ship", (Entry("Releases", "split", "releases", "definitions.view", "v"),)),
     ("Observe", (Entry("Audit log", "scroll-text", "audit", "audit.view", "u"),)),
 )
 

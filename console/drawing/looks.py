@@ -51,6 +51,13 @@ STATES = {
     "missed": Look("Missed", "triangle-alert", "retry"),
     "delivered": Look("Delivered", "circle-check", "ok"),
     "stuck": Look("Stuck", "octagon-alert", "bad"),
+    # Of rollouts, and of what was measured of them.
+    "rolled_back": Look("Rolled back", "undo-2", "bad"),
+    "aborted": Look("Aborted", "circle-slash", "idle"),
+    "superseded": Look("Superseded", "circle-slash", "idle"),
+    "pass": Look("Kept", "circle-check", "ok"),
+    "wait": Look("Not settled", "hourglass", "wait"),
+    "fail": Look("Broken", "circle-x", "bad"),
 }
 
 KINDS = {

@@ -31,6 +31,7 @@ _ROUTES: Final = {
     "corpus": "corpus",
     "release": "workflow",
     "deployment": "workflow",
+    "rollout": "rollout",
 }
 
 

@@ -16,6 +16,7 @@ from tests import (
     example_prompts,
     example_queue,
     example_replays,
+    example_rollouts,
     example_runs,
     example_schedules,
     example_unsettled,
@@ -110,6 +111,11 @@ PAGES = {
     "memory": "/memory/",
     "memory, key": "/memory/key/?environment=production&scope=session%3Aada&key=history",
     "memory, forget": "/memory/key/change/?environment=production&scope=session%3Aada&key=history",
+    "releases": "/releases/",
+    "rollout": "/rollouts/900/",
+    "rollout, promote": "/rollouts/900/promote/",
+    "rollout, abort": "/rollouts/900/abort/",
+    "release, deploy": "/releases/deploy/?workflow=docs-assistant&environment=production",
     "schedules": "/schedules/",
     "schedule": "/schedules/nightly-digest/",
     "schedule, paused": "/schedules/month-end/",
@@ -240,6 +246,7 @@ def fill() -> None:
     _failures()
     example_schedules.fill()
     example_queue.fill()
+    example_rollouts.fill()
     example_webhooks.fill()
     people()
     _corpora()
