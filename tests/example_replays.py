@@ -58,7 +58,7 @@ def fill() -> None:
 
 
 def _run(name: str, id: str, **given: object) -> Run:
-    with patch("workflows.runs.new_run_id", lambda: id):
+    with patch("workflows.orders.new_run_id", lambda: id):
         engine.start(name, **given)
     engine.drain()
     return Run.objects.get(pk=id)

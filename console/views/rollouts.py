@@ -27,7 +27,7 @@ from workflows.releases import environments, machine, rollouts
 _LIMITS: Final = {
     "max": "at most {}",
     "min": "at least {}",
-    "max_increase": "at most {} more than stable",
+    "max_increase": "at most {} more",
     "max_ratio": "at most {} × stable",
     "min_ratio": "at least {} × stable",
 }
@@ -90,7 +90,11 @@ def _find(rollout_id: int) -> Rollout:
 def _figure(metric: dict[str, Any]) -> Figure:
     name = metric["name"]
     [(kind, limit)] = metric["threshold"].items()
-    shown = f"{limit:g}" if kind.endswith("ratio") else _value(name, limit)
+    shown = _value(name, limit)
+    if kind == "max_increase":
+        shown = f"{limit * 100:.3g} points"
+    elif kind.endswith("ratio"):
+        shown = f"{limit:g}"
     return Figure(
         name=name,
         limit=_LIMITS[kind].format(shown),
@@ -115,18 +119,18 @@ def _value(name: str, value: float | None) -> str:
 
 
 def _interval(name: str, metric: dict[str, Any]) -> str:
+    """Write where the candidate's value, the increase, the ratio or the slower share lies."""
     if metric["interval"] is None:
         return formats.UNKNOWN
     of = metric["interval_of"]
-    ends = ["…" if end is None else _end(name, of, end) for end in metric["interval"]]
-    what = {"candidate": "", "slower_share": " slower"}.get(of, f" {of}")
-    return f"{ends[0]} to {ends[1]}{what}"
-
-
-def _end(name: str, of: str, end: float) -> str:
+    low, high = metric["interval"]
+    if of == "increase":
+        return f"{low * 100:+.1f} to {high * 100:+.1f} points".replace("-", "\N{MINUS SIGN}")
     if of == "ratio":
-        return f"{end:.2f} ×"
-    return _value("failure_rate" if of in ("slower_share", "increase") else name, end)
+        return f"{low:.2f} to {high:.2f} ×" if high is not None else f"{low:.2f} × or more"
+    unit = "failure_rate" if of == "slower_share" else name
+    told = f"{_value(unit, low)} to {_value(unit, high)}"
+    return f"{told} slower" if of == "slower_share" else told
 
 
 def _act(

@@ -33,7 +33,7 @@ def test_the_list_shows_what_goes_on_what_is_deployed_and_what_has_ended(
         page = operator.get("/releases/").content.decode()
     for text in (
         'aria-current="step"',
-        "Every limit is kept.",
+        "Every limit is kept, by 140 candidate runs.",
         "Rolled back",
         "Succeeded",
         "docs-assistant",
@@ -72,8 +72,9 @@ def test_a_rollout_shows_its_figures_with_intervals_and_why(
         "Rolled back.",
         "The limit is broken.",
         "18.3 %",
-        "at most 2 % more than stable",
+        "at most 2 points more",
         "dry run",
+        "points",
         "A shorter prompt",
     ):
         assert text in page

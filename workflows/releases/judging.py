@@ -93,8 +93,9 @@ class Judged:
     def words(self) -> str:
         """Say what decided it: what failed, else what is not settled, else that all is well."""
         counted = [result for result in self.results if not result.threshold.dry_run]
-        told = [result.words for result in counted if result.verdict == self.verdict]
-        return " ".join(told) if self.verdict != "pass" else "Every limit is kept. " + " ".join(told)
+        if self.verdict == "pass" and counted:
+            return f"Every limit is kept, by {min(result.n for result in counted):,} candidate runs."
+        return " ".join(result.words for result in counted if result.verdict == self.verdict)
 
 
 @dataclass(frozen=True)
