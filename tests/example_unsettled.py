@@ -32,7 +32,7 @@ output: "{{ steps.paid.output.payment }}"
 def lost_payment() -> Run:
     """Start it, be the worker that sends, and die."""
     name = deploy(WORKFLOW, tools=PAY)
-    with patch("workflows.runs.new_run_id", lambda: UNKNOWN):
+    with patch("workflows.orders.new_run_id", lambda: UNKNOWN):
         paying = start(name, order="A-17")
     assert commit.sending(claim(), {"key": f"{UNKNOWN}-paid-1"})
     expire()
