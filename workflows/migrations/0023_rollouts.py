@@ -143,14 +143,6 @@ class Migration(migrations.Migration):
             ),
         ),
         migrations.AddIndex(
-            model_name="run",
-            index=models.Index(
-                condition=models.Q(("rollout__isnull", False)),
-                fields=["rollout", "arm", "created_at"],
-                name="run_by_rollout",
-            ),
-        ),
-        migrations.AddIndex(
             model_name="rollout",
             index=models.Index(
                 condition=models.Q(("state", "running")), fields=["due_at"], name="rollout_due"
