@@ -54,7 +54,11 @@ def rollout(
     candidate, _ = Release.objects.get_or_create(
         workflow="docs-assistant",
         number=number,
-        defaults={"content_hash": f"{number:064d}", "manifest": stable.manifest, "created_by": "marta.ferri"},
+        defaults={
+            "content_hash": f"{number:064d}",
+            "manifest": {**stable.manifest, "prompts": {"classify": 1, "answer": 2}},
+            "created_by": "marta.ferri",
+        },
     )
     measured: dict[str, Any] = {}
     if arm is not None:

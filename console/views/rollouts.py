@@ -22,7 +22,7 @@ from workflows.errors import UnknownObject, WorkflowError
 from workflows.models import Release, Rollout
 from workflows.models.rollouts import ROLLOUT_ACTIVE
 from workflows.queries import rollouts as queries
-from workflows.releases import environments, machine, rollouts
+from workflows.releases import environments, machine, resolve, rollouts
 
 _LIMITS: Final = {
     "max": "at most {}",
@@ -64,6 +64,7 @@ def detail(request: HttpRequest, rollout_id: int) -> HttpResponse:
         "rungs": ladder.rungs(row),
         "figures": [_figure(metric) for metric in row.metrics],
         "events": queries.events(row),
+        "changes": _changes(row),
         "failed": failed,
         "poll": request.get_full_path(),
         "mark": news,
@@ -72,6 +73,31 @@ def detail(request: HttpRequest, rollout_id: int) -> HttpResponse:
     page = render(request, f"releases/{part}.html", context)
     page["HX-PTag"] = news
     return page
+
+
+@dataclass(frozen=True)
+class Changed:
+    """A document that the candidate holds in another version; `href` leads to the comparison where there is one."""
+
+    kind: str
+    name: str
+    before: int | None
+    after: int | None
+    href: str
+
+
+def _changes(row: Rollout) -> list[Changed]:
+    if row.from_release is None:
+        return []
+    found = resolve.differences(row.from_release.manifest, row.to_release.manifest)
+    return [Changed(each.kind, each.name, each.before, each.after, _comparison(each)) for each in found]
+
+
+def _comparison(each: resolve.Difference) -> str:
+    route = {"Workflow": "workflow-diff", "Prompt": "prompt-diff"}.get(each.kind)
+    if route is None or each.before is None or each.after is None or "@" in each.name:
+        return ""
+    return reverse(route, args=[each.name, each.before, each.after])
 
 
 def mark(request: HttpRequest, parts: list[Any]) -> str:

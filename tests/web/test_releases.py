@@ -79,6 +79,8 @@ def test_a_rollout_shows_its_figures_with_intervals_and_why(
     ):
         assert text in page
     assert "Promote…" not in page  # it has ended
+    assert "/prompts/answer/diff/1/2/" in page
+    assert "v1 → v2" in page
     assert operator.get("/rollouts/99999/").status_code == 404
 
 

@@ -6,6 +6,7 @@ May not: look into the database; what is saved is passed in.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from workflows.spec import references as step_references
@@ -66,6 +67,26 @@ def manifest(
     if not found["workflows"]:
         del found["workflows"]
     return found
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A document that two releases hold in other versions; None: one of them does not hold it."""
+
+    kind: str
+    name: str
+    before: int | None
+    after: int | None
+
+
+def differences(before: Mapping[str, Json], after: Mapping[str, Json]) -> tuple[Difference, ...]:
+    """Say how two manifests differ, the workflow itself first."""
+    name = after["workflow"][0]
+    pairs = [("Workflow", name, before["workflow"][1], after["workflow"][1])]
+    for kind, group in GROUPS.items():
+        old, new = before.get(group, {}), after.get(group, {})
+        pairs += [(kind, ref, old.get(ref), new.get(ref)) for ref in sorted({*old, *new})]
+    return tuple(Difference(*pair) for pair in pairs if pair[2] != pair[3])
 
 
 def _of_step(step: Mapping[str, Json]) -> Iterator[tuple[str, str]]:
