@@ -22,7 +22,7 @@ from tests.db.rollouts.test_crashes import Died, dying_at
 from tests.rolling import ANNA, BEN
 from workflows import states
 from workflows.errors import Conflict, Refused
-from workflows.models import AuditEntry, Deployment, Measurement, Rollout
+from workflows.models import AuditEntry, Deployment, Measurement, Release, Rollout
 from workflows.models.rollouts import ROLLOUT_ACTIVE
 from workflows.releases import rollouts, tending
 from workflows.releases.judging import Judged, Verdict
@@ -59,6 +59,8 @@ class Rolling(RuleBasedStateMachine):
         Measurement.objects.all().delete()
         Rollout.objects.all().delete()
         AuditEntry.objects.filter(object_kind="rollout").delete()
+        first = Release.objects.get(workflow="echo", number=1)
+        Deployment.objects.filter(workflow="echo").update(stable=first)  # as the example before began
         rolling.environment(steps=STEPS, protected=protected)
         self.protected = protected
 
