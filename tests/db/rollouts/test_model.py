@@ -185,6 +185,7 @@ class Rolling(RuleBasedStateMachine):
             )
 
 
+@pytest.mark.timeout(300)
 def test_the_machine_keeps_its_word(monkeypatch: pytest.MonkeyPatch) -> None:
     rolling.releases(3)
     machines: list[Rolling] = []
@@ -202,8 +203,8 @@ def test_the_machine_keeps_its_word(monkeypatch: pytest.MonkeyPatch) -> None:
     run_state_machine_as_test(
         Watched,
         settings=settings(
-            max_examples=30,
-            stateful_step_count=25,
+            max_examples=15,
+            stateful_step_count=20,
             deadline=None,
             suppress_health_check=list(HealthCheck),
         ),
