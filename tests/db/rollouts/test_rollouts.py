@@ -294,6 +294,17 @@ def test_a_measurement_that_was_overtaken_by_a_person_changes_nothing() -> None:
     assert not Measurement.objects.exists()
 
 
+def test_a_move_that_was_overtaken_in_the_same_state_changes_nothing() -> None:
+    rolling.releases()
+    rolling.environment(steps=[{"weight": 5}, {"weight": 10}, {"weight": 20}, {"pause": {}}])
+    row = rolling.deploy(now=rolling.now())
+    read = rollouts.get(row.pk)
+    rollouts.promote(row.pk, actor=ANNA, reason="", now=rolling.now())
+    rollouts.promote(row.pk, actor=ANNA, reason="", now=rolling.now())
+    assert not tending.advance(read, now=rolling.after(1))  # it would have gone back to 10 %
+    assert rolling.shown(row) == ("running", 2, 20.0)
+
+
 def test_paused_by_a_person_it_waits_and_begins_the_step_anew() -> None:
     rolling.releases()
     rolling.environment(steps=[{"weight": 5}, {"pause": {"for": "1m"}}, {"weight": 100}])
