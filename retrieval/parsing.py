@@ -16,9 +16,7 @@ from typing import Final
 
 import charset_normalizer
 import lxml.etree  # type: ignore[import-untyped]
-import pypdf
 import pypdfium2
-import trafilatura
 
 from retrieval.errors import RetrievalError
 
@@ -177,6 +175,8 @@ def _read_html(data: bytes, name: str) -> Parsed:
 def _main_text(html: str) -> str:
     if html.count("<") > MAX_MAIN_TAGS:
         return ""
+    import trafilatura  # noqa: PLC0415 - slow to import
+
     try:
         return trafilatura.extract(html, include_comments=False, include_tables=True) or ""
     except (ValueError, RecursionError, AssertionError, AttributeError, TypeError):
@@ -267,6 +267,8 @@ def _pdfium_page(document: pypdfium2.PdfDocument, index: int) -> str:
 
 def _pypdf_pages(data: bytes, name: str) -> list[str]:
     """Read what PDFium refuses: pypdf mends broken cross-reference tables."""
+    import pypdf  # noqa: PLC0415 - slow to import
+
     try:
         reader = pypdf.PdfReader(BytesIO(data), strict=False)
         if reader.is_encrypted and not reader.decrypt(""):
