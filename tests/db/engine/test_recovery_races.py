@@ -11,8 +11,9 @@ import pytest
 from django.db import transaction
 from django.utils import timezone
 
-from tests.db.engine.test_absorbed import waits_for_a_lock
-from tests.engine import OPERATOR, check_journal, deploy, drain, output, run, start, states
+from tests.db.engine.test_absorbed import act, waits_for_a_lock
+from tests.db.engine.test_leases import finish
+from tests.engine import OPERATOR, check_journal, claim, deploy, drain, output, run, start, states
 from tests.threads import DatabaseThread, DatabaseThreads
 from tests.workers import until
 from workflows import recovery, runs
@@ -199,3 +200,16 @@ def test_a_step_that_was_led_on_and_not_settled_can_be_cancelled_with_its_run() 
     broken.refresh_from_db()
     assert broken.state == "cancelled"
     check_journal(broken)
+
+
+def test_a_run_that_was_cancelled_while_its_last_step_ended_is_led_on_to_its_end() -> None:
+    last = start(deploy("name: single\nsteps: [{id: a, set: {v: 1}}]\noutput: 7"))
+    held_step = claim()
+    runs.cancel(last.pk, actor=OPERATOR)
+    assert finish(held_step, act(held_step)).applied
+    last.refresh_from_db()
+    assert (last.state, states(last)) == ("cancelled", {"a": "succeeded"})
+    retry(last)()
+    assert output(last) == 7
+    assert last.state == "succeeded"
+    check_journal(last)

@@ -98,8 +98,8 @@ def retry(ledger: Ledger, run: Run, from_path: str | None = None) -> bool:
     body = [row for row in run.rows.values() if not row.at_end]
     reopened = _reopened([row for row in body if row.path not in reach.all()])
     ends_badly = any(row.at_end and row.state in ("failed", "cancelled") for row in run.rows.values())
-    if not (reach.again or reopened or ends_badly):
-        return False
+    if not (reach.again or reopened or ends_badly or run.state == "cancelled" or run.open()):
+        return False  # what failed is its output
     epoch = max(row.epoch for row in run.all_rows()) + 1
     run.state, run.stopping, run.closing = "running", "", "pending" if run.shape.at_end else ""
     run.started, run.admitted = True, _place(ledger, run)
