@@ -308,7 +308,8 @@ def ingester(chance: random.Random) -> str:
 def test_ingests_readers_and_collections_at_once_tear_nothing() -> None:
     corpus = make_corpus(tokens=30)
     fixtures.publish("handbook", {f"d{n}": text(f"d{n}", 0) for n in range(DOCUMENTS)})
-    load, pinned, lock = Load(), {1: whole(corpus, 1)}, threading.Lock()
+    load = Load(collected=1, published=4)
+    pinned, lock = {1: whole(corpus, 1)}, threading.Lock()
 
     def reader(chance: random.Random) -> str:
         with lock:
