@@ -13,7 +13,7 @@ from typing import Any, Final
 import structlog
 
 from providers.errors import ProviderError
-from workflows import database
+from workflows import database, payloads
 from workflows.engine import agents, faults, scope, views
 from workflows.engine.bundle import Bundle
 from workflows.engine.commit import Claim
@@ -97,20 +97,22 @@ def come_to(trying: Attempt) -> Outcome:
         return outcome(error=error, input=trying.input, lineage=used(trying))
 
 
-def prepare(trying: Attempt) -> None:
+def rendered(trying: Attempt) -> Json:
     """Render what an attempt would act on, without acting: for the record of one whose worker is gone.
 
-    `trying.input` stays None where nothing is rendered before the step acts, or where that failed.
+    None where nothing is rendered before the step acts, or where what it was made of cannot be read any more.
     """
     claim, bundle, step = trying.claim, trying.bundle, trying.node.step
     try:
         if claim.kind == agent.CALL:
-            trying.input = agents.call(claim, bundle, trying.node, trying.state)
-        elif claim.kind not in agent.INNER and step.kind in LEAVES:
-            sees = views.scope(claim, bundle.plan, bundle.reads(step), trying.state)
-            trying.input = LEAVES[step.kind].prepare(step, bundle, sees)
-    except (StepFailure, templates.TemplateError):
-        log.info("step_input_not_rendered", run_id=claim.run, step=claim.path)
+            return agents.call(claim, bundle, trying.node, trying.state)
+        if claim.kind in agent.INNER or step.kind not in LEAVES:
+            return None
+        sees = views.scope(claim, bundle.plan, bundle.reads(step), trying.state)
+        return LEAVES[step.kind].prepare(step, bundle, sees)
+    except (StepFailure, templates.TemplateError, LookupError, *payloads.UNREADABLE) as problem:
+        log.info("step_input_not_rendered", run_id=claim.run, step=claim.path, problem=type(problem).__name__)
+        return None
 
 
 def used(trying: Attempt) -> Sequence[tuple[str, str]]:

@@ -11,6 +11,7 @@ from workflows import database, payloads, runs
 from workflows.engine import attempt, bundle, commit, execute
 from workflows.engine.attempt import Attempt
 from workflows.engine.bundle import Bundle
+from workflows.engine.commit import OtherVersion
 from workflows.engine.leases import Active
 from workflows.engine.views import Known
 from workflows.errors import Conflict, UnknownObject, WorkflowError
@@ -85,36 +86,40 @@ def expected_output(step: StepRun, loaded: Bundle, asked: Json) -> Json:
     if isinstance(body, PromptBody | AgentBody) and step.kind != agent.CALL:
         declared = body.output if body.output is not None else loaded.prompts[body.prompt].get("output")
         return _TEXT if declared is None else declared
+    if step.kind == agent.CALL and not asked:
+        raise Conflict(
+            f"What {step.path} asked for cannot be read any more, so that no output can be checked. Skip it.",
+            code="step_not_suppliable",
+        )
     tool = _tool(step, loaded, asked)
     return tool.output_schema if tool else None
 
 
 def attempt_of(step: StepRun) -> Attempt:
-    """Return the last attempt of a step with what it acted on, as if it had just been claimed.
-
-    Raises: LookupError: it never began.
-    """
+    """Return the last attempt of a step, as if it had just been claimed. Raises: LookupError: it never began."""
     row = database.call("interlock_claim_of", step.pk)
     if row is None:
         raise LookupError(f"Step {step.path} of run {step.run_id} has no attempt.")
-    trying = execute.begin(Active(commit.Claim.from_row(row), until=0.0), Known())
-    attempt.prepare(trying)
-    return trying
+    return execute.begin(Active(commit.Claim.from_row(row), until=0.0), Known())
 
 
 def acted_on(step: StepRun) -> Json:
     """Return what a step acted on: as it is on record, or rendered anew where its worker died before it could say.
 
-    Raises: LookupError: it never began. The errors of a store that cannot be read.
+    None where it never began, or where that cannot be read any more.
     """
-    return attempt_of(step).input if step.input_hash is None else payloads.load_one(step.input_hash)
+    try:
+        if step.input_hash is not None:
+            return payloads.load_one(step.input_hash)
+        return attempt.rendered(attempt_of(step))
+    except (LookupError, OtherVersion, *payloads.UNREADABLE):
+        return None
 
 
 def _known(step: StepRun) -> tuple[Mapping[str, Json], Tool | None, Json]:
     """Return what a step acted on, its tool and the schema of its output; what is gone by now is left out."""
-    asked: Json = None
+    asked = acted_on(step)
     try:
-        asked = acted_on(step)
         loaded = bundle.load(step.run.release_id)
         tool, expected = _tool(step, loaded, asked), expected_output(step, loaded, asked)
     except (WorkflowError, LookupError, *payloads.UNREADABLE):  # refused when it is tried, with the reason

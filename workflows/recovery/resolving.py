@@ -118,7 +118,9 @@ def _settle(step: StepRun, outcome: Succeeded | Skipped | Failed) -> bool:
     trying = evidence.attempt_of(step)
     claim = trying.claim
     if claim.input_hash is None and not isinstance(outcome, Skipped):  # its worker died before it could say
-        outcome = replace(outcome, input=trying.input, lineage=attempt.used(trying))
+        trying.input = attempt.rendered(trying)
+        if trying.input is not None:
+            outcome = replace(outcome, input=trying.input, lineage=attempt.used(trying))
     change = changes.of(trying, outcome, Spent())
     committed = commit.apply(
         claim, change, worker="", lease_s=settings.LEASE_S, go_on=False, next_lease=uuid.uuid4()

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
-from tests.engine import OPERATOR, check_journal, deploy, drain, start
-from tests.example_unsettled import UNKNOWN, lost_payment
+from tests.db.engine.test_leases import finish
+from tests.db.retention.past import forget_cached
+from tests.engine import OPERATOR, check_journal, claim, deploy, drain, expire, start
+from tests.example_unsettled import PAY, UNKNOWN, lost_payment
 from workflows import payloads, recovery
+from workflows.engine import commit
+from workflows.engine.outcomes import Succeeded
 from workflows.errors import UnknownObject
-from workflows.models import StepRun
+from workflows.models import AuditEntry, Payload, StepRun
 from workflows.recovery import evidence
 from workflows.replay import verify
 
@@ -69,3 +75,35 @@ def test_a_step_that_is_not_there_is_told() -> None:
 def test_of_a_step_that_never_began_nothing_was_sent() -> None:
     found = evidence.of(start(deploy(COMPUTING)).pk, "a")
     assert (found.step.state, found.arguments, found.sent_at) == ("ready", None, None)
+
+
+CHAINED = """
+name: chained
+input: {type: object}
+steps:
+  - {id: a, set: {order: "A-17"}}
+  - {id: paid, needs: [a], tool: pay, with: {order: "{{ steps.a.output.order }}"}}
+output: "{{ steps.paid.output.payment }}"
+"""
+
+
+@pytest.mark.parametrize(
+    ("action", "ends"), [("supply", "succeeded"), ("fail", "failed"), ("skip", "failed")]
+)
+@pytest.mark.tampers
+def test_a_step_is_settled_although_what_it_was_made_of_is_gone(action: Any, ends: str) -> None:
+    paying = start(deploy(CHAINED, tools=PAY))
+    finish(claim(), Succeeded(output={"order": "A-17"}))
+    assert commit.sending(claim(), {"key": "k"})
+    expire()
+    made = StepRun.objects.get(run=paying, path="a")
+    Payload.objects.filter(hash=made.output_hash).delete()
+    forget_cached()
+    found = evidence.of(paying.pk, "paid")
+    assert (found.arguments, found.expected["required"]) == (None, ["payment"])
+    given = {"payment": "p-9"} if action == "supply" else None
+    recovery.resolve(paying.pk, "paid", action=action, output=given, actor=OPERATOR, reason="their list")
+    drain()
+    paying.refresh_from_db()
+    assert paying.state == ends
+    assert AuditEntry.objects.filter(action="step.resolve", object_id=paying.pk).count() == 1
