@@ -91,7 +91,7 @@ def ended_runs(row: Rollout, arm: str, count: int, *, failed: int = 0, **values:
     """Write down runs of a rollout that have ended, as the engine writes them."""
     release = row.to_release if arm == "candidate" else row.from_release
     assert release is not None
-    moment = now()
+    moment = max(now(), row.weight_at)  # those that began before its weight was settled are not compared
     share = row.weight / 100
     for number in range(count):
         place = number / count * share if arm == "candidate" else share + number / count * (1 - share)

@@ -101,10 +101,19 @@ class Ordered:
         told = {"rollout": split.rollout, "arm": arm, "sticky_hash": placed}
         if arm == STABLE:
             return self.target.release, stable, told
-        candidate = bundle.load(split.candidate.pk)
-        if schema.errors(candidate.plan.definition.input_schema or {}, self.order.input):
-            return self.target.release, stable, {}
-        return split.candidate, candidate, told
+        candidate = self._fitting(split.candidate)
+        return (split.candidate, candidate, told) if candidate else (self.target.release, stable, {})
+
+    def _fitting(self, release: Release) -> bundle.Bundle | None:
+        """Load a candidate; None where it would refuse what the stable release takes, or cannot be loaded."""
+        try:
+            loaded = bundle.load(release.pk)
+            if schema.errors(loaded.plan.definition.input_schema or {}, self.order.input):
+                return None
+            document(loaded, self.of(sealed(self.order, loaded.plan)[0]))  # its session, its concurrency key
+        except (Invalid, LookupError, *payloads.UNREADABLE):
+            return None
+        return loaded
 
 
 def document(loaded: bundle.Bundle, given: starting.Given) -> dict[str, Json]:

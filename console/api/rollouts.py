@@ -96,9 +96,13 @@ class RolloutFilters(asking.Paged):
 
 
 class Promote(runs.Reason):
-    """To the next step, or `fully`: all new runs get the candidate."""
+    """To the next step, or `fully`: all new runs get the candidate.
+
+    `step`: the step that it stood in as you saw it; where it has gone on meanwhile, nothing happens (409).
+    """
 
     fully: bool = False
+    step: int | None = None
 
 
 class Abort(runs.Reason):
@@ -178,6 +182,7 @@ class PromoteRollout(Endpoint):
                     reason=asked.reason,
                     now=timezone.now(),
                     fully=asked.fully,
+                    step=asked.step,
                 )
             )
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
@@ -53,8 +54,7 @@ class Figure:
 def detail(request: HttpRequest, rollout_id: int) -> HttpResponse:
     """Show a rollout; a poll without news gets 304."""
     row = _find(rollout_id)
-    failed = queries.failed(row)
-    news = mark(request, [row.moves, row.cancelling, [run.pk for run in failed]])
+    news = mark(request, [row.moves, row.cancelling])
     if request.headers.get("HX-PTag") == news:
         return HttpResponse(status=304)
     context = {
@@ -65,7 +65,7 @@ def detail(request: HttpRequest, rollout_id: int) -> HttpResponse:
         "figures": [_figure(metric) for metric in row.metrics],
         "events": queries.events(row),
         "changes": _changes(row),
-        "failed": failed,
+        "failed": queries.failed(row),
         "poll": request.get_full_path(),
         "mark": news,
     }
@@ -203,7 +203,9 @@ def _given(request: HttpRequest) -> dict[str, Any]:
 
 
 def _promoted(request: HttpRequest, rollout_id: int) -> object:
-    return rollouts.promote(rollout_id, fully="fully" in request.POST, **_given(request))
+    seen = request.POST.get("step", "")
+    step = int(seen) if re.fullmatch(r"-?\d{1,4}", seen) else None
+    return rollouts.promote(rollout_id, fully="fully" in request.POST, step=step, **_given(request))
 
 
 def _paused(request: HttpRequest, rollout_id: int) -> object:

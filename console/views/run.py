@@ -29,6 +29,8 @@ __all__ = ["detail", "find"]
 _WORKER_ALIVE: Final = timedelta(seconds=60)
 # A running bar grows: so often a page that is looked at draws it anew, although nothing has happened.
 _BEAT_S: Final = 2
+# What no event tells of a run that stands still: that it is stuck, that no worker is there, that all is paused.
+_SLOW_BEAT_S: Final = 15
 TABS: Final = (
     ("", "Timeline"),
     ("graph", "Graph"),
@@ -79,10 +81,13 @@ def detail(request: HttpRequest, run_id: str) -> HttpResponse:
 
 def _mark(request: HttpRequest, standing: Standing, now: datetime) -> str:
     """Name what an answer shows."""
-    beat = int(now.timestamp()) // _BEAT_S if standing.state == "running" else 0
+    every_s = (
+        0 if standing.state in states.RUN_ENDED else _BEAT_S if standing.state == "running" else _SLOW_BEAT_S
+    )
+    beat = int(now.timestamp()) // every_s if every_s else 0
     path = request.get_full_path().encode("utf-8", "replace").hex()[-40:]
     state = f"{standing.state}-{standing.stopping}"
-    return f"{standing.seq}-{standing.calls}-{state}-{beat}-{hash(path) & 0xFFFFFFFF:x}"
+    return f"{standing.seq}-{standing.calls}-{standing.said}-{state}-{beat}-{hash(path) & 0xFFFFFFFF:x}"
 
 
 def _head(

@@ -55,6 +55,7 @@ class Migration(migrations.Migration):
                 ("metrics", models.JSONField(default=list)),
                 ("measured_at", models.DateTimeField(null=True)),
                 ("reason", models.TextField(blank=True, default="")),
+                ("protected", models.BooleanField(default=False)),
                 ("started_by", models.CharField(max_length=200)),
                 ("started_at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
                 ("ended_at", models.DateTimeField(null=True)),
@@ -74,6 +75,11 @@ class Migration(migrations.Migration):
             model_name="run",
             name="sticky_hash",
             field=models.BigIntegerField(null=True),
+        ),
+        migrations.AddField(
+            model_name="run",
+            name="led_on_from",
+            field=models.CharField(blank=True, db_default="", default="", max_length=9),
         ),
         migrations.AddConstraint(
             model_name="definition",

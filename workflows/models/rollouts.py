@@ -48,6 +48,9 @@ class Rollout(models.Model):
     metrics = models.JSONField(default=list)  # its results
     measured_at = models.DateTimeField(null=True)
     reason = models.TextField(blank=True, default="")
+    protected = models.BooleanField(
+        default=False
+    )  # as the environment was at the start: it wants a second person
     started_by = models.CharField(max_length=200)
     started_at = models.DateTimeField(db_default=Now())
     ended_at = models.DateTimeField(null=True)

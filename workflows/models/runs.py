@@ -57,6 +57,8 @@ class Run(models.Model):
     )
     arm = models.CharField(max_length=9, blank=True, default="", db_default="")
     sticky_hash = models.BigIntegerField(null=True)
+    # How it had ended (failed | cancelled) when somebody first led it on: a release is judged by the first end.
+    led_on_from = models.CharField(max_length=9, blank=True, default="", db_default="")
     priority = models.PositiveSmallIntegerField(default=PRIORITIES["normal"])
     pins = models.JSONField(default=dict)  # {corpus: snapshot number}
     variables = models.JSONField(default=dict)  # the environment's variables, as they were at the start

@@ -121,12 +121,14 @@ class Standing:
     seq: int
     calls: int
     at: datetime | None  # of the newest event
+    said: int = 0  # the newest entry of the audit log about it
 
 
 # Past the ORM: every page of a run that is open asks this every few seconds.
 _STANDING: Final = """
 SELECT r.state, r.stopping, coalesce(newest.seq, 0),
-       (SELECT count(*) FROM workflows_call c WHERE c.run_id = r.id AND c.ended_at IS NOT NULL), newest.at
+       (SELECT count(*) FROM workflows_call c WHERE c.run_id = r.id AND c.ended_at IS NOT NULL), newest.at,
+       (SELECT coalesce(max(a.id), 0) FROM workflows_auditentry a WHERE a.object_kind = 'run' AND a.object_id = r.id)
   FROM workflows_run r
   LEFT JOIN LATERAL (SELECT seq, at FROM workflows_journalevent j WHERE j.run_id = r.id ORDER BY seq DESC LIMIT 1)
        newest ON true

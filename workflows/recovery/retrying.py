@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from django.db import transaction
-from django.db.models import F
+from django.db.models import Case, F, When
 from django.db.models.functions import Coalesce, Now
 
 from workflows import audit, database, retained, runs, states
@@ -169,6 +169,7 @@ def _lead_on(run: Run, course: Course, *, actor: Actor, reason: str) -> None:
     closing = "pending" if bundle.load(course.release).plan.last.steps else ""
     moved = Run.objects.filter(pk=run.pk, state__in=RETRIED).update(
         state="running",
+        led_on_from=Case(When(led_on_from="", then=F("state")), default=F("led_on_from")),
         stopping="",
         closing=closing,
         error=None,

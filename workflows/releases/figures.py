@@ -1,6 +1,7 @@
 """What the ended runs of a rollout show, release by release, over those created since its weight was set.
 
-May not: judge it. A run counts once it has succeeded or failed; one that was cancelled says nothing of its release.
+May not: judge it. A run counts once it has succeeded or failed, as it ended the first time: a failed one that somebody
+led on stays a failure, however it ends then, and its time and cost say nothing. Nor does one that was cancelled.
 """
 
 from __future__ import annotations
@@ -17,22 +18,27 @@ from workflows.spec.rollouts import Analysis
 
 MOST_BEFORE: Final = 1_000
 
-_INVALID: Final = """EXISTS (
+_INVALID: Final = """(EXISTS (
     SELECT FROM workflows_steprun AS step WHERE step.run_id = run.id AND step.state = 'failed'
-       AND NOT step.superseded AND step.error ->> 'class' = 'schema_invalid')"""
+       AND NOT step.superseded AND step.error ->> 'class' = 'schema_invalid') OR (led_on_from = 'failed' AND EXISTS (
+    SELECT FROM workflows_attempt AS attempt WHERE attempt.run_id = run.id
+       AND attempt.error ->> 'class' = 'schema_invalid')))"""
+_COUNTS: Final = "(led_on_from = 'failed' OR (led_on_from = '' AND state IN ('succeeded', 'failed')))"
+_FAILED: Final = "(led_on_from = 'failed' OR state = 'failed')"
 _ARMS: Final = f"""
-SELECT arm, count(*), count(*) FILTER (WHERE state = 'failed'), count(*) FILTER (WHERE $3 AND {_INVALID}),
-       count(cost_usd), coalesce(avg(cost_usd), 0)::float8, coalesce(var_samp(cost_usd), 0)::float8,
-       count(started_at),
-       percentile_disc(0.95) WITHIN GROUP (ORDER BY extract(epoch FROM ended_at - started_at)::float8)
+SELECT arm, count(*), count(*) FILTER (WHERE {_FAILED}), count(*) FILTER (WHERE $3 AND {_INVALID}),
+       count(first.cost), coalesce(avg(first.cost), 0)::float8, coalesce(var_samp(first.cost), 0)::float8,
+       count(first.lasted_s), percentile_disc(0.95) WITHIN GROUP (ORDER BY first.lasted_s)
   FROM workflows_run AS run
- WHERE rollout_id = $1 AND created_at >= $2 AND state IN ('succeeded', 'failed')
+  CROSS JOIN LATERAL (SELECT CASE led_on_from WHEN '' THEN cost_usd END AS cost, CASE led_on_from WHEN ''
+                      THEN extract(epoch FROM ended_at - started_at)::float8 END AS lasted_s) AS first
+ WHERE rollout_id = $1 AND created_at >= $2 AND {_COUNTS}
  GROUP BY arm
 """  # noqa: S608  a constant
 _SLOWER: Final = """
 SELECT bound, count(*) FROM workflows_run AS run, unnest($3::float8[]) AS bound
  WHERE rollout_id = $1 AND arm = 'candidate' AND created_at >= $2 AND state IN ('succeeded', 'failed')
-   AND extract(epoch FROM ended_at - started_at) > bound
+   AND led_on_from = '' AND extract(epoch FROM ended_at - started_at) > bound
  GROUP BY bound
 """
 _KEYS: Final = """
@@ -40,10 +46,10 @@ SELECT count(DISTINCT sticky_hash), count(DISTINCT sticky_hash) FILTER (WHERE ar
   FROM workflows_run WHERE rollout_id = $1 AND created_at >= $2
 """
 _BEFORE: Final = f"""
-SELECT count(*), count(*) FILTER (WHERE state = 'failed'), count(*) FILTER (WHERE {_INVALID}) FROM (
-    SELECT id, state FROM workflows_run
+SELECT count(*), count(*) FILTER (WHERE {_FAILED}), count(*) FILTER (WHERE {_INVALID}) FROM (
+    SELECT id, state, led_on_from FROM workflows_run
      WHERE release_id = $1 AND environment_id = $2 AND parent_id IS NULL AND forked_from_id IS NULL
-       AND state IN ('succeeded', 'failed')
+       AND {_COUNTS}
      ORDER BY created_at DESC, id DESC LIMIT $3) AS run
 """  # noqa: S608  a constant
 

@@ -22,6 +22,8 @@ ASKS: Final = frozenset({APPROVAL, GATE})
 # After these the runs are counted anew: those before would end it again at once.
 COUNTED_ANEW: Final = frozenset({FAILED, SAMPLE_RATIO})
 WEIGHT_FULL: Final = 100.0
+# Runs are compared from a little after a weight is set: those that were being started then got the one before it.
+SETTLING: Final = timedelta(seconds=2)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +54,7 @@ class Seen:
 
 def enter(plan: Plan, at: Standing, step: int, *, now: datetime) -> Standing:
     """Begin a step; behind the last one the candidate has taken over."""
+    at = _given_back(plan, at, now=now)
     if step >= len(plan.steps):
         return taken_over(replace(at, step=len(plan.steps)), now=now)
     entered = replace(
@@ -59,7 +62,7 @@ def enter(plan: Plan, at: Standing, step: int, *, now: datetime) -> Standing:
     )
     begun = plan.steps[step]
     if begun.kind == "weight":
-        return replace(entered, weight=begun.weight, weight_at=now)
+        return replace(entered, weight=begun.weight, weight_at=now + SETTLING)
     if begun.kind == "analysis":
         analysis = plan.analyses[begun.analysis]
         first = timedelta(seconds=analysis.initial_delay_s + analysis.interval_s)
@@ -80,6 +83,19 @@ def paused(at: Standing, why: str, words: str) -> Standing:
     return replace(at, state="paused", paused_for=why, note=words, due_at=None)
 
 
+def withdrawn(at: Standing, words: str) -> Standing:
+    """No new run gets the candidate, which holds what is quarantined, until a person leads it on."""
+    return replace(paused(at, QUARANTINED, words), weight=0.0)
+
+
+def _given_back(plan: Plan, at: Standing, *, now: datetime) -> Standing:
+    """Give a candidate that was withdrawn the weight that it had reached."""
+    if at.paused_for != QUARANTINED:
+        return at
+    reached = [step.weight for step in plan.steps[: at.step + 1] if step.kind == "weight"]
+    return replace(at, paused_for="", weight=reached[-1] if reached else 0.0, weight_at=now + SETTLING)
+
+
 def gone(at: Standing, state: str, words: str) -> Standing:
     """End it without the candidate: no new run gets it."""
     return replace(at, state=state, paused_for="", note=words, weight=0.0, due_at=None)
@@ -88,8 +104,10 @@ def gone(at: Standing, state: str, words: str) -> Standing:
 def resumed(plan: Plan, at: Standing, *, now: datetime) -> Standing:
     """Begin the step anew that it was paused in; a paused step of a person's is none to come back to."""
     step = max(at.step, 0)
+    anew = at.paused_for in COUNTED_ANEW or at.step < 0
+    at = _given_back(plan, at, now=now)
     again = enter(plan, at, step, now=now)
-    since = now if at.paused_for in COUNTED_ANEW or at.step < 0 else at.weight_at
+    since = now + SETTLING if anew else at.weight_at
     return again if again.weight != at.weight else replace(again, weight_at=since)
 
 
@@ -98,7 +116,7 @@ def decide(plan: Plan, at: Standing, *, now: datetime, seen: Seen) -> Standing:
     if at.due_at is None or now < at.due_at:
         return at
     if seen.quarantined is not None:
-        return paused(at, QUARANTINED, seen.quarantined)
+        return withdrawn(at, seen.quarantined)
     if seen.mismatch is not None:
         return paused(at, SAMPLE_RATIO, seen.mismatch)
     step = plan.steps[at.step]

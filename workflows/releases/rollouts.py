@@ -1,7 +1,7 @@
-"""Rollouts as people lead them: started, promoted, paused, resumed, aborted. The only writer of their states.
+"""Rollouts as people lead them: started, promoted, paused, resumed, aborted.
 
-`tending` is the clock's side; both write by `write`, which counts only if nobody has moved the rollout since it was
-read. Permission was checked above. May not: read the clock, measure, or touch runs; moments are passed in.
+`tending` is the clock's side; both write by `moving`. Permission was checked above. May not: read the clock, measure,
+or touch runs; moments are passed in.
 """
 
 from __future__ import annotations
@@ -13,17 +13,16 @@ from datetime import datetime
 from typing import Any, Final, Literal
 
 from django.db import IntegrityError, transaction
-from django.db.models import F
+from django.db.models import QuerySet
 
-from workflows import announcing, audit, states
-from workflows.actor import SYSTEM, Actor
+from workflows.actor import Actor
 from workflows.errors import Conflict, Refused, UnknownObject
-from workflows.models import Deployment, Environment, Measurement, Release, Rollout
+from workflows.models import Deployment, Environment, Release, Rollout
 from workflows.models.rollouts import ROLLOUT_ACTIVE
 from workflows.payloads import clean_text
-from workflows.releases import deployments, environments, figures, judging, machine
-from workflows.releases.judging import Judged
+from workflows.releases import deployments, environments, figures, machine, moving
 from workflows.releases.machine import Standing
+from workflows.reserved import is_builtin
 from workflows.spec import rollouts as spec
 from workflows.spec.rollouts import Plan
 
@@ -45,16 +44,6 @@ class Ask:
     supersede: bool = False
 
 
-@dataclass(frozen=True, kw_only=True)
-class Move:
-    """Who moved a rollout, how it is called in the audit log, and what was measured just before."""
-
-    action: str
-    actor: Actor
-    reason: str = ""
-    judged: Judged | None = None
-
-
 def deploy(ask: Ask, *, actor: Actor, now: datetime) -> Rollout | None:
     """Deploy a release at once, or begin its rollout, which is returned.
 
@@ -66,10 +55,15 @@ def deploy(ask: Ask, *, actor: Actor, now: datetime) -> Rollout | None:
             deployed that it could be compared with, or it holds something that is quarantined.
     """
     deployments.check_place(ask.workflow, ask.environment)
+    if is_builtin(ask.workflow) and ask.strategy == "rollout":
+        raise Conflict(
+            f"Workflow {ask.workflow} belongs to the product and is not rolled out; each upgrade brings its own.",
+            code="builtin_workflow",
+        )
     target = deployments.deployable(ask.workflow, ask.release)
     environment = Environment.objects.get(pk=ask.environment)
     with transaction.atomic():
-        deployed = _locked(ask.workflow, ask.environment)
+        deployed = moving.locked(ask.workflow, ask.environment)
         if ask.supersede:
             _supersede(ask, actor=actor, now=now)
         if ask.strategy == "now" and not environment.protected:
@@ -134,15 +128,16 @@ def _begin(
                 salt=secrets.token_hex(16),
                 history=figures.before(deployed.stable_id, environment.pk) if deployed else {},
                 reason=clean_text(ask.reason, limit=1000),
+                protected=environment.protected,
                 started_by=str(actor),
                 started_at=now,
-                **_columns(at),
+                **moving.columns(at),
             )
     except IntegrityError:  # somebody began one where nothing was deployed yet
         raise Conflict(
             f"A rollout of {ask.workflow} goes on in {ask.environment}.", code="rollout_active"
         ) from None
-    _tell(made, Move(action="rollout.start", actor=actor, reason=made.reason), ["started"])
+    moving.tell(made, moving.Move(action="rollout.start", actor=actor, reason=made.reason), ["started"])
     return made
 
 
@@ -161,19 +156,30 @@ def active(workflow: str, environment: str) -> Rollout | None:
     return found.filter(workflow=workflow, environment_id=environment, state__in=ROLLOUT_ACTIVE).first()
 
 
-def promote(rollout_id: int, *, actor: Actor, reason: str, now: datetime, fully: bool = False) -> Rollout:
+def with_traffic() -> QuerySet[Rollout]:
+    """Return the rollouts whose candidates new runs get."""
+    found = Rollout.objects.select_related("from_release", "to_release", "environment")
+    return found.filter(state__in=ROLLOUT_ACTIVE, weight__gt=0).order_by("pk")
+
+
+def promote(
+    rollout_id: int, *, actor: Actor, reason: str, now: datetime, fully: bool = False, step: int | None = None
+) -> Rollout:
     """Go on to the next step, whatever this one waits for; `fully`: give all new runs the candidate.
+
+    `step`: the one that is to be left, as the person saw it; without it, whichever it stands in.
 
     Raises:
         UnknownObject: no such rollout.
-        Conflict: it has ended, or its release holds something that is quarantined.
+        Conflict: it has ended, it stands in another step by now, or its release holds something quarantined.
         Refused: the environment is protected, and this person started the rollout or made the release.
     """
 
     def after(row: Rollout, plan: Plan) -> Standing:
         _check_second_person(row, actor)
+        _check_step(row, step)
         deployments.deployable(row.workflow, row.to_release.number)
-        at = standing(row)
+        at = moving.standing(row)
         return (
             machine.taken_over(at, now=now)
             if fully
@@ -181,7 +187,9 @@ def promote(rollout_id: int, *, actor: Actor, reason: str, now: datetime, fully:
         )
 
     action = "rollout.promote_fully" if fully else "rollout.promote"
-    return _lead(rollout_id, ROLLOUT_ACTIVE, after, Move(action=action, actor=actor, reason=reason), now=now)
+    return _lead(
+        rollout_id, ROLLOUT_ACTIVE, after, moving.Move(action=action, actor=actor, reason=reason), now=now
+    )
 
 
 def pause(rollout_id: int, *, actor: Actor, reason: str, now: datetime) -> Rollout:
@@ -189,9 +197,9 @@ def pause(rollout_id: int, *, actor: Actor, reason: str, now: datetime) -> Rollo
 
     def after(row: Rollout, _: Plan) -> Standing:
         words = f"{actor} paused it." + (f" {reason}" if reason else "")
-        return machine.paused(standing(row), machine.OPERATOR, clean_text(words, limit=1000))
+        return machine.paused(moving.standing(row), machine.OPERATOR, clean_text(words, limit=1000))
 
-    move = Move(action="rollout.pause", actor=actor, reason=reason)
+    move = moving.Move(action="rollout.pause", actor=actor, reason=reason)
     return _lead(rollout_id, ("running",), after, move, now=now)
 
 
@@ -203,9 +211,9 @@ def resume(rollout_id: int, *, actor: Actor, reason: str, now: datetime) -> Roll
             raise Conflict(
                 f"Rollout {row.pk} waits for a person's yes: promote it, or abort it.", code="rollout_waits"
             )
-        return machine.resumed(plan, standing(row), now=now)
+        return machine.resumed(plan, moving.standing(row), now=now)
 
-    move = Move(action="rollout.resume", actor=actor, reason=reason)
+    move = moving.Move(action="rollout.resume", actor=actor, reason=reason)
     return _lead(rollout_id, ("paused",), after, move, now=now)
 
 
@@ -219,9 +227,9 @@ def abort(
 
     def after(row: Rollout, _: Plan) -> Standing:
         words = f"{actor} aborted it." + (f" {reason}" if reason else "")
-        return machine.gone(standing(row), "aborted", clean_text(words, limit=1000))
+        return machine.gone(moving.standing(row), "aborted", clean_text(words, limit=1000))
 
-    move = Move(action="rollout.abort", actor=actor, reason=reason)
+    move = moving.Move(action="rollout.abort", actor=actor, reason=reason)
     cancels = in_flight == "cancel"
     return _lead(rollout_id, ROLLOUT_ACTIVE, after, move, now=now, cancelling=cancels)
 
@@ -231,11 +239,11 @@ def _supersede(ask: Ask, *, actor: Actor, now: datetime) -> None:
     if found is None:
         return
     words = f"{actor} deploys release {ask.release} instead."
-    move = Move(action="rollout.supersede", actor=actor, reason=ask.reason)
+    move = moving.Move(action="rollout.supersede", actor=actor, reason=ask.reason)
     _lead(
         found.pk,
         ROLLOUT_ACTIVE,
-        lambda row, _: machine.gone(standing(row), "superseded", words),
+        lambda row, _: machine.gone(moving.standing(row), "superseded", words),
         move,
         now=now,
     )
@@ -245,7 +253,7 @@ def _lead(
     rollout_id: int,
     expected: tuple[str, ...],
     after: Callable[[Rollout, Plan], Standing],
-    move: Move,
+    move: moving.Move,
     *,
     now: datetime,
     cancelling: bool = False,
@@ -255,7 +263,7 @@ def _lead(
     get(rollout_id)
     with transaction.atomic():
         place = Rollout.objects.values_list("workflow", "environment_id").get(pk=rollout_id)
-        _locked(*place)
+        moving.locked(*place)
         Rollout.objects.select_for_update(no_key=True).get(pk=rollout_id)
         row = get(rollout_id)
         if row.state not in expected:
@@ -264,132 +272,28 @@ def _lead(
                 f"Rollout {rollout_id} is {told}; this needs one that is {' or '.join(expected)}.",
                 code="rollout_state",
             )
-        moved = write(row, after(row, spec.parse(row.plan)), move, now=now, cancelling=cancelling)
+        moved = moving.write(row, after(row, spec.parse(row.plan)), move, now=now, cancelling=cancelling)
         assert moved, "the row is locked"
     return get(rollout_id)
 
 
+def _check_step(row: Rollout, seen: int | None) -> None:
+    """Two who promote at once, or one who asks again, must not skip a step that nobody meant."""
+    if seen is not None and seen != row.step:
+        raise Conflict(
+            f"Rollout {row.pk} has gone on meanwhile: it stands in step {row.step + 1}, not {seen + 1}. Look at it "
+            "again; nothing was changed.",
+            code="rollout_moved",
+        )
+
+
 def _check_second_person(row: Rollout, actor: Actor) -> None:
-    if row.environment.protected and str(actor) in (row.started_by, row.to_release.created_by):
+    if (row.protected or row.environment.protected) and str(actor) in (
+        row.started_by,
+        row.to_release.created_by,
+    ):
         raise Refused(
             f"Environment {row.environment_id} is protected: whoever started rollout {row.pk} or made release "
             f"{row.to_release.number} cannot promote it. A second person has to.",
             code="second_person_needed",
         )
-
-
-def standing(row: Rollout) -> Standing:
-    """Return where a rollout stands."""
-    return Standing(
-        state=row.state,
-        step=row.step,
-        step_at=row.step_at,
-        weight=row.weight,
-        weight_at=row.weight_at,
-        due_at=row.due_at,
-        looks=row.looks,
-        failures=row.failures,
-        paused_for=row.paused_for,
-        note=row.note,
-    )
-
-
-def write(row: Rollout, after: Standing, move: Move, *, now: datetime, cancelling: bool = False) -> bool:
-    """Move a rollout from where it was read to stand, unless somebody has moved it since; return whether it moved.
-
-    All that follows is in the same transaction: the deployment, the measurement, the audit log, the webhooks.
-    """
-    if after.state != row.state and not states.may(states.ROLLOUT, source=row.state, target=after.state):
-        raise Conflict(
-            f"Rollout {row.pk} is {row.state} and cannot become {after.state}.", code="rollout_state"
-        )
-    ended = after.state not in ROLLOUT_ACTIVE
-    columns = {**_columns(after), **_measured(move.judged, now), "moves": F("moves") + 1}
-    if ended:
-        columns |= {"ended_at": now, "cancelling": cancelling}
-    with transaction.atomic():
-        _locked(row.workflow, row.environment_id)  # before the rollout's own row, as everybody does
-        unmoved = Rollout.objects.filter(pk=row.pk, moves=row.moves, state=row.state)
-        if not unmoved.update(**columns):
-            return False
-        if move.judged is not None:
-            _keep(row, move.judged, now)
-        if after.state == "succeeded":
-            _take_over(row, move.actor, now)
-        if told := _events(row, after):
-            row.refresh_from_db()
-            _tell(row, move, told)
-    return True
-
-
-def _columns(at: Standing) -> dict[str, Any]:
-    return dict(at.__dict__)
-
-
-def _measured(judged: Judged | None, now: datetime) -> dict[str, Any]:
-    if judged is None:
-        return {}
-    return {"verdict": judged.verdict, "metrics": judging.as_json(judged.results), "measured_at": now}
-
-
-def _keep(row: Rollout, judged: Judged, now: datetime) -> None:
-    Measurement.objects.create(
-        rollout=row,
-        move=row.moves,
-        step=row.step,
-        at=now,
-        verdict=judged.verdict,
-        metrics=judging.as_json(judged.results),
-    )
-
-
-def _take_over(row: Rollout, actor: Actor, now: datetime) -> None:
-    Deployment.objects.update_or_create(
-        workflow=row.workflow,
-        environment_id=row.environment_id,
-        defaults={"stable": row.to_release, "deployed_at": now, "deployed_by": str(actor)},
-    )
-
-
-def _events(row: Rollout, after: Standing) -> list[str]:
-    """Return what others are told of: nothing where it only goes on as it did."""
-    told = []
-    if after.state in ROLLOUT_ACTIVE and after.step != row.step:
-        told.append("promoted")
-    if after.state == "running" and row.state == "paused" and not told:
-        told.append("resumed")
-    if after.state != "running" and (after.state != row.state or told):
-        told.append(after.state)
-    return told
-
-
-def _tell(row: Rollout, move: Move, events: list[str]) -> None:
-    data = {
-        "state": row.state,
-        "step": row.step,
-        "weight": row.weight,
-        "from": row.from_release.number if row.from_release else None,
-        "to": row.to_release.number,
-        "note": row.note,
-        "move": row.moves,
-    }
-    audit.record(move.actor, move.action, "rollout", str(row.pk), reason=move.reason, data=data)
-    place = {"id": row.pk, "workflow": row.workflow, "environment": row.environment_id}
-    for event in events:
-        announcing.announce(f"rollout.{event}", str(row.pk), {"rollout": {**place, **data}})
-
-
-def _locked(workflow: str, environment: str) -> Deployment | None:
-    """Lock the row of a deployment, the one order in which everybody takes locks; None where nothing is deployed."""
-    rows = Deployment.objects.select_for_update(no_key=True).select_related(None)
-    return rows.filter(workflow=workflow, environment_id=environment).first()
-
-
-def by_clock(row: Rollout, after: Standing, judged: Judged | None) -> Move:
-    """Return what the clock's move is called."""
-    action = {
-        "paused": "rollout.pause",
-        "rolled_back": "rollout.roll_back",
-        "succeeded": "rollout.succeed",
-    }.get(after.state, "rollout.step")
-    return Move(action=action, actor=SYSTEM, reason=after.note, judged=judged)

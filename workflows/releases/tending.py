@@ -16,9 +16,9 @@ from workflows import database, quarantine, runs
 from workflows.actor import SYSTEM
 from workflows.duties import Duty
 from workflows.errors import Conflict
-from workflows.models import Rollout, Run
+from workflows.models import Quarantine, Rollout, Run
 from workflows.models.rollouts import CANDIDATE
-from workflows.releases import figures, judging, machine, rollouts
+from workflows.releases import figures, judging, machine, moving, rollouts
 from workflows.releases.machine import Seen
 from workflows.spec import rollouts as spec
 from workflows.spec.rollouts import Plan
@@ -34,6 +34,8 @@ _ANYTHING: Final = """
 SELECT clock_timestamp() WHERE EXISTS (
     SELECT FROM workflows_rollout WHERE state = 'running' AND due_at <= clock_timestamp())
 OR EXISTS (SELECT FROM workflows_rollout WHERE cancelling)
+OR EXISTS (SELECT FROM workflows_rollout WHERE state IN ('running', 'paused') AND weight > 0
+           AND EXISTS (SELECT FROM workflows_quarantine WHERE released_at IS NULL))
 """
 
 
@@ -52,12 +54,29 @@ _DUTY: Final = Duty("rollouts", _now)
 
 def tick(now: datetime) -> int:
     """Lead on what is due at a moment; return how many moved. May run twice, or at once."""
-    moved = 0
+    moved = _withdraw(now)
     for (rollout_id,) in database.fetch_all(_DUE, [now]):
         moved += _attempt(rollout_id, now)
     for row in Rollout.objects.filter(cancelling=True).order_by("pk")[:BATCH]:
         _cancel(row, now)
     return moved
+
+
+def _withdraw(now: datetime) -> int:
+    """Take back what holds something quarantined, at once and in whichever step it stands."""
+    moved = 0
+    if not Quarantine.objects.filter(released_at=None).exists():
+        return moved
+    for row in rollouts.with_traffic()[:BATCH]:
+        held_back = quarantine.held_back(row.to_release)
+        if held_back is not None:
+            after = machine.withdrawn(moving.standing(row), _held(row, held_back))
+            moved += moving.write(row, after, moving.by_clock(row, after, None), now=now)
+    return moved
+
+
+def _held(row: Rollout, held_back: str) -> str:
+    return f"Release {row.to_release.number} holds what is quarantined: {held_back}."
 
 
 def _attempt(rollout_id: int, now: datetime) -> bool:
@@ -72,19 +91,19 @@ def _attempt(rollout_id: int, now: datetime) -> bool:
 
 def advance(row: Rollout, *, now: datetime) -> bool:
     """Measure and move one rollout as it was read; return whether it moved."""
-    at, plan = rollouts.standing(row), spec.parse(row.plan)
+    at, plan = moving.standing(row), spec.parse(row.plan)
     if row.state != "running" or at.due_at is None or now < at.due_at:
         return False
     seen = look(row, plan)
     after = machine.decide(plan, at, now=now, seen=seen)
-    return rollouts.write(row, after, rollouts.by_clock(row, after, seen.judged), now=now)
+    return moving.write(row, after, moving.by_clock(row, after, seen.judged), now=now)
 
 
 def look(row: Rollout, plan: Plan) -> Seen:
     """Look at what the next move depends on; metrics that cannot be read hold the rollout."""
     held_back = quarantine.held_back(row.to_release)
     if held_back is not None:
-        return Seen(quarantined=f"Release {row.to_release.number} holds what is quarantined: {held_back}.")
+        return Seen(quarantined=_held(row, held_back))
     try:
         mismatch = judging.mismatch(figures.keys(row), row.weight) if 0 < row.weight < 100 else None
         step = plan.steps[row.step]
@@ -109,6 +128,10 @@ def _cancel(row: Rollout, now: datetime) -> None:
             runs.cancel(run_id, actor=SYSTEM, reason=f"Rollout {row.pk} was aborted.", audited=False)
         except Conflict:
             log.info("rollout_cancels_nothing", run_id=run_id)  # it ended meanwhile
+        except database.AWAY:
+            raise
+        except Exception:  # the boundary of one run: it may not stop the others
+            log.exception("rollout_cannot_cancel", run_id=run_id)
     ended_s = (now - row.ended_at).total_seconds() if row.ended_at else 0.0
     if not left and ended_s > STRAGGLERS_S:
         Rollout.objects.filter(pk=row.pk).update(cancelling=False)

@@ -8,10 +8,12 @@ import pytest
 
 from tests import engine, rolling
 from tests.rolling import ANNA, BEN
-from workflows import definitions
-from workflows.errors import Conflict, Refused, UnknownObject
+from workflows import definitions, quarantine, recovery
+from workflows.builtin import setup
+from workflows.errors import Conflict, Invalid, Refused, UnknownObject
 from workflows.models import AuditEntry, Deployment, Environment, Measurement, Rollout, Run
-from workflows.releases import deployments, machine, rollouts, tending
+from workflows.quarantine import Ask
+from workflows.releases import deployments, environments, machine, rollouts, tending
 from workflows.spec.documents import SourceText
 
 
@@ -279,7 +281,103 @@ def test_a_candidate_that_is_quarantined_goes_no_further(monkeypatch: pytest.Mon
     rolling.until_still(rolling.now())
     monkeypatch.setattr("workflows.quarantine.held_back", lambda release: "prompt triage@2")
     rolling.until_still(rolling.after(61))
-    assert (rolling.shown(row), row.paused_for) == (("paused", 1, 5.0), machine.QUARANTINED)
+    assert (rolling.shown(row), row.paused_for) == (("paused", 1, 0.0), machine.QUARANTINED)
+
+
+def test_what_is_quarantined_gets_no_more_runs_wherever_its_rollout_stands() -> None:
+    rolling.releases()
+    rolling.environment()
+    row = rolling.deploy(now=rolling.now(), actor=ANNA)
+    rollouts.promote(row.pk, actor=BEN, reason="", now=rolling.now())
+    rollouts.promote(row.pk, actor=BEN, reason="", now=rolling.now())
+    rollouts.promote(row.pk, actor=BEN, reason="", now=rolling.now())
+    assert rolling.shown(row) == ("paused", 3, 50.0)  # at a gate, where no clock looks
+    made = quarantine.impose(Ask(kind="release", ref="echo@2", reason="It insults people."), actor=ANNA)
+    rolling.until_still(rolling.now())
+    assert (rolling.shown(row), row.paused_for) == (("paused", 3, 0.0), machine.QUARANTINED)
+    assert AuditEntry.objects.filter(action="rollout.pause", object_id=str(row.pk)).count() == 1
+    assert {engine.start("echo", who=f"p{number}").release.number for number in range(10)} == {1}
+    with pytest.raises(Conflict, match="quarantined"):
+        rollouts.promote(row.pk, actor=BEN, reason="", now=rolling.now())
+    quarantine.release(made.pk, actor=ANNA, reason="It was mended.")
+    rollouts.resume(row.pk, actor=ANNA, reason="", now=rolling.now())
+    assert rolling.shown(row) == ("paused", 3, 50.0)
+
+
+def test_a_failed_run_that_was_led_on_stays_a_failure_of_its_release() -> None:
+    rolling.releases()
+    rolling.environment()
+    row = rolling.deploy(now=rolling.now())
+    rolling.until_still(rolling.now())
+    rolling.ended_runs(row, "stable", 160, failed=2)
+    rolling.ended_runs(row, "candidate", 40, failed=14)
+    Run.objects.filter(rollout=row, state="failed").update(state="succeeded", led_on_from="failed")
+    Run.objects.filter(rollout=row, led_on_from="failed", arm="candidate").filter(
+        pk=Run.objects.filter(led_on_from="failed", arm="candidate").order_by("pk").values("pk")[:1]
+    ).update(state="running")
+    rolling.until_still(rolling.after(65))
+    assert rolling.shown(row) == ("rolled_back", 1, 0.0)
+    assert "35 % of 40 candidate runs" in row.note
+
+
+def test_how_a_run_had_ended_is_noted_when_it_is_first_led_on() -> None:
+    engine.deploy("name: fails\nsteps: [{id: a, set: {v: '{{ 1 / 0 }}'}}]")
+    run = engine.run("fails")
+    assert (run.state, run.led_on_from) == ("failed", "")
+    for _ in range(2):
+        recovery.retry(run.pk, actor=ANNA)
+        engine.drain()
+        run.refresh_from_db()
+        assert (run.state, run.led_on_from) == ("failed", "failed")
+
+
+def test_who_promotes_what_has_gone_on_meanwhile_is_told() -> None:
+    rolling.releases()
+    rolling.environment()
+    row = rolling.deploy(now=rolling.now())
+    rollouts.promote(row.pk, actor=BEN, reason="", now=rolling.now(), step=0)
+    with pytest.raises(Conflict, match="stands in step 2, not 1"):
+        rollouts.promote(row.pk, actor=ANNA, reason="", now=rolling.now(), step=0)
+    assert rolling.shown(row) == ("running", 1, 20.0)
+
+
+def test_no_document_takes_protection_away_and_a_rollout_keeps_its_own() -> None:
+    rolling.releases()
+    rolling.environment(protected=True)
+    row = rolling.deploy(now=rolling.now())
+    for text in (
+        "{kind: Environment, name: production}",
+        "{kind: Environment, name: production, protected: false}",
+    ):
+        found = definitions.apply([SourceText("e.yaml", text, "yaml")], actor=ANNA)
+        assert "manage.py unprotect production" in str(found.errors[0])
+    assert Environment.objects.get(pk="production").protected
+    with pytest.raises(Invalid):
+        environments.unprotect("production", actor=ANNA, reason=" ")
+    environments.unprotect("production", actor=ANNA, reason="A drill.")
+    with pytest.raises(Conflict, match="not protected"):
+        environments.unprotect("production", actor=ANNA, reason="A drill.")
+    with pytest.raises(UnknownObject):
+        environments.unprotect("nowhere", actor=ANNA, reason="A drill.")
+    assert AuditEntry.objects.get(action="environment.unprotect").reason == "A drill."
+    with pytest.raises(Refused, match="second person"):
+        rollouts.promote(row.pk, actor=ANNA, reason="", now=rolling.now())
+    engine.apply("{kind: Environment, name: production}")
+
+
+def test_a_candidate_that_could_not_start_a_run_leaves_it_to_the_stable_release() -> None:
+    rolling.releases(1)
+    engine.apply("kind: Workflow" + (rolling.ECHO % 2).replace("{{ input.who }}", "{{ input.nobody.x }}"))
+    rolling.environment(steps=[{"weight": 99}, {"pause": {}}])
+    rolling.deploy(now=rolling.now())
+    runs = [engine.start("echo", who=f"person-{number}") for number in range(20)]
+    assert {run.release.number for run in runs} == {1}
+
+
+def test_the_products_own_workflows_are_not_rolled_out() -> None:
+    setup.ensure()
+    with pytest.raises(Conflict, match="belongs to the product"):
+        rolling.deploy(1, now=rolling.now(), workflow="interlock-ingest")
 
 
 def test_a_measurement_that_was_overtaken_by_a_person_changes_nothing() -> None:

@@ -91,9 +91,20 @@ def test_resumed_it_counts_anew_only_where_it_would_end_at_once_again() -> None:
     at = at_analysis(MEASURED)
     for why in (machine.OPERATOR, machine.INCONCLUSIVE, machine.DEADLINE):
         again = machine.resumed(MEASURED, machine.paused(at, why, ""), now=later(500))
-        assert (again.state, again.looks, again.weight_at, again.step_at) == ("running", 0, START, later(500))
+        assert (again.state, again.looks, again.step_at) == ("running", 0, later(500))
+        assert again.weight_at == START + machine.SETTLING
     for why in machine.COUNTED_ANEW:
-        assert machine.resumed(MEASURED, machine.paused(at, why, ""), now=later(500)).weight_at == later(500)
+        again = machine.resumed(MEASURED, machine.paused(at, why, ""), now=later(500))
+        assert again.weight_at == later(500) + machine.SETTLING
+
+
+def test_what_is_withdrawn_comes_back_to_the_weight_that_it_had_reached() -> None:
+    at = machine.withdrawn(at_analysis(MEASURED), "prompt triage@2")
+    assert (at.state, at.step, at.weight, at.paused_for) == ("paused", 1, 0.0, machine.QUARANTINED)
+    again = machine.resumed(MEASURED, at, now=later(500))
+    assert (again.state, again.step, again.weight) == ("running", 1, 10.0)
+    assert again.weight_at == later(500) + machine.SETTLING
+    assert machine.enter(MEASURED, at, 1, now=later(500)).weight == 10.0
 
 
 STEPS = st.lists(
@@ -131,8 +142,9 @@ def test_whatever_is_seen_every_move_is_legal_and_the_weight_only_the_plans(
         assert after.state == at.state or states.may(states.ROLLOUT, source=at.state, target=after.state)
         assert after.step >= at.step
         reached = [step.weight for step in wanted.steps[: after.step + 1] if step.kind == "weight"]
-        if after.state in ("running", "paused"):
+        withdrawn = after.paused_for == machine.QUARANTINED
+        if after.state in ("running", "paused") and not withdrawn:
             assert after.weight == reached[-1]
-        assert (after.weight == 0.0) == (after.state == "rolled_back")
+        assert (after.weight == 0.0) == (withdrawn or after.state == "rolled_back")
         assert (after.due_at is None) == (after.state != "running")
         at = after
