@@ -45,6 +45,8 @@ def test_every_field_of_the_contract(api: Api) -> None:
         "archived_at": None,
         "parent": None,
         "forked_from": None,
+        "rollout": None,
+        "arm": None,
         "tainted_by": [],
         "links": {
             "self": here,
