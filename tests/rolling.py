@@ -11,7 +11,7 @@ import yaml
 from tests import engine
 from workflows import database
 from workflows.actor import Actor
-from workflows.models import Release, Rollout, Run
+from workflows.models import Environment, Release, Rollout, Run
 from workflows.releases import rollouts, tending
 
 ANNA: Final = Actor(kind="user", name="anna")
@@ -50,7 +50,8 @@ def releases(count: int = 2) -> list[Release]:
 def environment(
     *, steps: Sequence[Any] = STEPS, protected: bool = False, errors: Any = None, **rollout: Any
 ) -> None:
-    """Give production the steps of a rollout."""
+    """Give production the steps of a rollout, and as much protection; no document takes any away."""
+    Environment.objects.filter(name="production").update(protected=protected)
     body = {
         "kind": "Environment",
         "name": "production",

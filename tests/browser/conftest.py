@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 import traceback
@@ -112,6 +113,7 @@ def sign_in(context: BrowserContext, served: str, role: str) -> None:
 def console(clean: Page, context: BrowserContext, served: str, transactional_db: None) -> Page:
     """A clean page of an operator; go to it with `console.goto(address)`."""
     cache.clear()
+    gc.collect()  # a request that was cut off may have left its connection to a thread that has ended
     sign_in(context, served, Role.OPERATOR)
     return clean
 

@@ -45,6 +45,14 @@ class Hands:
             self.reach(place)
             self.press("Enter")
 
+    def choose(self, place: Locator) -> None:
+        """Choose one of several: tap it, or go to it by the Tab key and press Space."""
+        if self.touch:
+            self.tap(place)
+        else:
+            self.reach(place)
+            self.press("Space")
+
     def reach(self, place: Locator) -> None:
         """Put the focus there with the Tab key, by the link past the navigation where that is shorter.
 
