@@ -1,7 +1,8 @@
 """Quarantine: take a piece of state out of use, find the runs that used it, and let it back in.
 
 From then on a search skips the document, new runs pin the last clean snapshot, memory falls back to the last clean
-version, and a release that holds the prompt or tool is not deployed. What has run is marked, never changed.
+version, and nothing is put on a release that holds the prompt or tool, itself or in a child workflow. What has run is
+marked, never changed. What a provider answered in a window is only marked: nothing is taken out of use.
 """
 
 from __future__ import annotations
@@ -30,12 +31,14 @@ from workflows.models import (
 )
 from workflows.models.quarantines import KINDS
 from workflows.payloads import clean_text
+from workflows.releases import closure
 
 Json = Any
 # After a look for runs the next one waits this many times as long as it took: it may go over many rows.
 _RESTS: Final = 20
-# What a quarantine of this kind says of releases: those that hold it are not deployed.
+# What a quarantine of this kind says of releases: nothing is put on those that hold it.
 _HELD: Final = {"prompt": "prompts", "tool": "tools"}
+_OF_RELEASES: Final = ("release", *_HELD)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -168,13 +171,41 @@ def in_force(kind: str) -> frozenset[str]:
 
 
 def held_back(release: Release) -> str | None:
-    """Return what a release holds that is quarantined; None: it may be deployed."""
-    if f"{release.workflow}@{release.number}" in in_force("release"):
-        return f"release {release.number} itself"
-    for kind in _HELD:
-        for name in sorted(_names(release, kind) & in_force(kind)):
-            return f"{kind} {name}"
+    """Return what is quarantined in a release or in one that it starts; None: it may be used.
+
+    Names the kind and the object, and the child workflow where it is not the release's own.
+    """
+    found = Quarantine.objects.filter(kind__in=_OF_RELEASES, released_at=None)
+    quarantined = set(found.values_list("kind", "ref"))
+    if not quarantined:
+        return None
+    for each in closure.of([release])[release.pk]:
+        for kind in _OF_RELEASES:
+            for name in sorted(_names(each, kind)):
+                if (kind, name) in quarantined:
+                    return _told(kind, name, each, root=release)
     return None
+
+
+def _told(kind: str, name: str, holder: Release, *, root: Release) -> str:
+    own = holder.pk == root.pk
+    if kind == "release":
+        return f"release {holder.number} " + ("itself" if own else f"of its child workflow {holder.workflow}")
+    within = "" if own else f" in release {holder.number} of its child workflow {holder.workflow}"
+    return f"{kind} {name}{within}"
+
+
+def check_clean(release: Release, *, refused: str, instead: str) -> None:
+    """Refuse to put something new on a release that holds what is quarantined, or starts one that does.
+
+    `refused`: what is not done, such as "Release 3 of claims is not deployed"; `instead`: what to do, a sentence.
+
+    Raises:
+        Conflict: it does.
+    """
+    held = held_back(release)
+    if held is not None:
+        raise Conflict(f"{refused}: {held} is quarantined. {instead}", code="release_quarantined")
 
 
 def deployed(quarantine: Quarantine) -> Sequence[Deployment]:
@@ -183,11 +214,20 @@ def deployed(quarantine: Quarantine) -> Sequence[Deployment]:
 
 
 def still_live(quarantines: Sequence[Quarantine]) -> dict[int, list[Deployment]]:
-    """Return, by quarantine, the deployments whose release holds what it is of; in one query."""
-    of = [each for each in quarantines if each.kind in (*_HELD, "release") and each.released_at is None]
+    """Return, by quarantine, the deployments whose release holds what it is of, itself or in one that it starts.
+
+    In one query, and one for each level of child workflows.
+    """
+    of = [each for each in quarantines if each.kind in _OF_RELEASES and each.released_at is None]
     deployments = list(Deployment.objects.select_related("stable")) if of else []
+    below = closure.of([live.stable for live in deployments])
     found = {
-        each.pk: [live for live in deployments if each.ref in _names(live.stable, each.kind)] for each in of
+        each.pk: [
+            live
+            for live in deployments
+            if any(each.ref in _names(held, each.kind) for held in below[live.stable_id])
+        ]
+        for each in of
     }
     return {pk: live for pk, live in found.items() if live}
 

@@ -13,8 +13,8 @@ WHOLE: str = ""  # stands for the run as a whole: it ran on a release that is qu
 def users(quarantine: Quarantine, run: Run) -> set[str]:
     """Return the paths of the steps whose results stand on it."""
     if quarantine.kind == "release":
-        return {WHOLE}
-    if quarantine.kind == "provider":
+        direct = {WHOLE} if run.release_id in pieces.release_rows(quarantine.ref) else set()
+    elif quarantine.kind == "provider":
         direct = _asked(quarantine, run)
     else:
         refs = pieces.lineage_refs(quarantine.kind, quarantine.ref)

@@ -72,17 +72,16 @@ def deployable(workflow: str, number: int) -> Release:
 
     Raises:
         UnknownObject: there is no such release.
-        Conflict: it holds something that is quarantined.
+        Conflict: it holds something that is quarantined, itself or in a child workflow.
     """
     target = Release.objects.filter(workflow=workflow, number=number).first()
     if target is None:
         raise UnknownObject(f"Workflow {workflow} has no release {number}.", code="unknown_release")
-    held_back = quarantine.held_back(target)
-    if held_back is not None:
-        raise Conflict(
-            f"Release {number} of {workflow} is not deployed: {held_back} is quarantined.",
-            code="release_quarantined",
-        )
+    quarantine.check_clean(
+        target,
+        refused=f"Release {number} of {workflow} is not deployed",
+        instead="Deploy a release without it, or release the quarantine.",
+    )
     return target
 
 
