@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from workflows import database
+from workflows import database, quarantine
 from workflows.errors import Conflict, UnknownObject
 from workflows.models import Definition, Environment, Release
 from workflows.payloads import clean_text
@@ -34,13 +34,24 @@ class Target:
 
 
 def of(order: Order) -> Target:
-    """Return where a run is to run, and what: the release asked for, or what is deployed there."""
+    """Return where a run is to run, and what: the release asked for, or what is deployed there.
+
+    Raises:
+        UnknownObject: no such workflow, environment or release.
+        Conflict: nothing is deployed there, or the release asked for holds something that is quarantined. What is
+            deployed is not asked: it was before the quarantine, and is shown as still live until another one is.
+    """
     name = order.workflow
     if order.release is not None:
         environment = _environment(order.environment)
         release = Release.objects.filter(workflow=name, number=order.release).first()
         if release is None:
             raise UnknownObject(f"Workflow {name} has no release {order.release}.", code="unknown_release")
+        quarantine.check_clean(
+            release,
+            refused=f"No run is started on release {order.release} of {name}",
+            instead="Start it on a release without it, or release the quarantine.",
+        )
         return Target(environment, release)
     found = _deployed(name, order.environment)
     if found is not None:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from workflows import quarantine
 from workflows.engine import again, bundle
 from workflows.engine.again import Again, Fresh, Reopened
 from workflows.engine.bundle import Bundle
@@ -65,7 +66,8 @@ def course(run: Run, steps: Sequence[StepRun], ask: Ask) -> Course:
 
     Raises:
         UnknownObject: no such step or release.
-        Conflict: the step never ran, or finished work does not fit the other release.
+        Conflict: the step never ran, finished work does not fit the other release, or that holds something that is
+            quarantined.
         Invalid: an effect is named that would not be repeated.
     """
     release = release_row(run, ask.release)
@@ -114,13 +116,27 @@ def _kept(body: Sequence[StepRun], others: Sequence[StepRun]) -> tuple[StepRun, 
 
 
 def release_row(run: Run, number: int | None) -> int:
-    """Return the row of a release by its number; None: that of the run. Raises: UnknownObject."""
+    """Return the row of the release on which a run, or its fork, goes on; None: that of the run.
+
+    On its own release it may go on whatever was quarantined since: it has run on it already, is marked as tainted, and
+    would else have to stay unfinished. "Run again without it" is the way to a clean one.
+
+    Raises:
+        UnknownObject: the workflow has no such release.
+        Conflict: it is another one than that of the run, and holds something that is quarantined.
+    """
     if number is None:
         return run.release_id
-    found = Release.objects.filter(workflow=run.workflow, number=number).values_list("pk", flat=True).first()
+    found = Release.objects.filter(workflow=run.workflow, number=number).first()
     if found is None:
         raise UnknownObject(f"Workflow {run.workflow} has no release {number}.", code="unknown_release")
-    return int(found)
+    if found.pk != run.release_id:
+        quarantine.check_clean(
+            found,
+            refused=f"Run {run.pk} does not go on with release {number} of {run.workflow}",
+            instead="Choose a release without it, or release the quarantine.",
+        )
+    return int(found.pk)
 
 
 def _from_step(plan: Plan, steps: Sequence[StepRun], path: str) -> Again:

@@ -43,8 +43,8 @@ def retry(
 
     Raises:
         UnknownObject: no such run, step or release.
-        Conflict: it is not failed or cancelled, nothing in it can be done again, or its finished work does not fit
-            the other release.
+        Conflict: it is not failed or cancelled, nothing in it can be done again, its finished work does not fit the
+            other release, or that holds something that is quarantined.
         Invalid: an effect is named that would not be repeated.
     """
     ask = Ask(from_step=from_step, release=release, repeat_effects=tuple(repeat_effects))

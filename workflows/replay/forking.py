@@ -11,7 +11,7 @@ from django.db import transaction
 
 from retrieval import snapshots
 from retrieval.errors import RetrievalError
-from workflows import audit, database, payloads, runs, sealing, states
+from workflows import audit, database, payloads, quarantine, runs, sealing, states
 from workflows.actor import Actor
 from workflows.engine import again, bundle, dispatch, hints, starting
 from workflows.engine.again import Again
@@ -47,8 +47,8 @@ def fork(run_id: str, ask: Ask, *, actor: Actor, reason: str = "", audited: bool
 
     Raises:
         UnknownObject: no such run, step, release, prompt, route, tool or snapshot.
-        Conflict: the run has not ended, the step never ran, its finished part does not fit the release, or its
-            secrets are not here.
+        Conflict: the run has not ended, the step never ran, its finished part does not fit the release, its secrets
+            are not here, or another release, prompt or snapshot that is asked for is quarantined.
         Invalid: the overrides do not fit together.
     """
     parent = verify.ended(run_id, to_be="forked")
@@ -238,23 +238,33 @@ def _merged(value: Json, patch: Json) -> Json:
 
 
 def _pins(parent: Run, loaded: Bundle, overrides: Overrides) -> dict[str, int]:
-    """Return the snapshots of the fork: those of the run, but for the overrides. Raises: Invalid."""
+    """Return the snapshots of the fork: those of the run, but for the overrides. Raises: Invalid, Conflict."""
     names = loaded.all_corpora()
     pins = {name: number for name, number in parent.pins.items() if name in names}
-    for name in names - pins.keys():
-        head = snapshots.head(name)
-        if head is not None:
-            pins[name] = head
+    heads = {name: head for name in names - pins.keys() if (head := snapshots.head(name)) is not None}
+    pins |= quarantine.clean_pins(heads)
     for corpus, number in overrides.snapshots.items():
         if corpus not in names:
             raise Invalid(
                 f"The run searches no corpus {clean_text(corpus, limit=80)}.", code="not_in_release"
             )
+        if number != parent.pins.get(corpus):
+            _check_clean_snapshot(corpus, number)
         try:
             pins[corpus] = snapshots.hold(corpus, number)
         except RetrievalError as error:
             raise Invalid(error.message, code=error.code) from None
     return pins
+
+
+def _check_clean_snapshot(corpus: str, number: int) -> None:
+    """Raises: Conflict."""
+    if f"{corpus}@{number}" in quarantine.in_force("snapshot"):
+        raise Conflict(
+            f"The fork does not get snapshot {corpus}@{number}: it is quarantined. Name another one, or release the "
+            "quarantine.",
+            code="snapshot_quarantined",
+        )
 
 
 def _copy_lineage(parent: Run, made: Mapping[str, StepRun]) -> None:

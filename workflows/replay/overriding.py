@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from workflows import payloads, saved
+from workflows import payloads, quarantine, saved
 from workflows.engine import bundle
-from workflows.errors import Invalid, UnknownObject
+from workflows.errors import Conflict, Invalid, UnknownObject
 from workflows.models import Release
 from workflows.payloads import Batch, clean_text
 from workflows.spec import documents, references
@@ -44,6 +44,7 @@ def release(base: Release, asked: Overrides, *, owner: str) -> Release:
 
     Raises:
         UnknownObject: a name or version that is not there.
+        Conflict: a version of a prompt that is quarantined.
         Invalid: what comes of it does not fit together, with each place.
     """
     inherited = payloads.load_one(base.documents_hash) or {}
@@ -88,12 +89,24 @@ def _override(manifest: Json, given: Json, group: str, name: str, change: int | 
     for ref in refs:
         if isinstance(change, int):
             saved.body(kind, name, change)
+            if change != manifest[group][ref]:  # what the run had, its fork may have
+                _check_clean(kind, name, change)
             manifest[group][ref] = change
             given.get(group, {}).pop(ref, None)
             continue
         pinned = given.get(group, {}).get(ref) or saved.body(kind, name, manifest[group][ref])
         given.setdefault(group, {})[ref] = {**pinned, **change, "name": name}
         manifest[group][ref] = INLINE
+
+
+def _check_clean(kind: str, name: str, version: int) -> None:
+    """Raises: Conflict."""
+    if f"{name}@{version}" in quarantine.in_force(kind.lower()):
+        raise Conflict(
+            f"The fork does not get {kind} {name}@{version}: it is quarantined. Name another version, give its text "
+            "instead, or release the quarantine.",
+            code=f"{kind.lower()}_quarantined",
+        )
 
 
 def _check(manifest: Json, given: Json) -> None:
