@@ -25,6 +25,25 @@ from workflows.pieces import Piece
 from workflows.queries import lineage as used
 
 _PAGE: Final = 50
+_STAYS: Final = (
+    "Where one is live it stays so until you deploy another: the page of the quarantine says where."
+)
+_HELD: Final = (
+    "Nothing new is deployed, rolled out, started, retried or forked onto a release that holds it, itself or in a "
+    f"child workflow. {_STAYS}"
+)
+# What a quarantine of each kind does beside marking the runs that used it.
+_FOLLOWS: Final = {
+    "document": "No search finds it any more, not even in runs that have begun.",
+    "snapshot": "New runs, and those that have not begun, read the newest clean one before it.",
+    "prompt": _HELD,
+    "tool": _HELD,
+    "memory": "The last clean version before it counts.",
+    "release": "Nothing new is deployed, rolled out, started, retried or forked onto it, or onto a release that starts "
+    f"it. {_STAYS}",
+    "provider": "It only marks the runs that were answered in its window. Nothing is taken out of use: to stop asking "
+    "the provider, edit the routes that name it.",
+}
 
 
 @requires("runs.view")
@@ -43,6 +62,7 @@ def new(request: HttpRequest) -> HttpResponse:
     sent = request.POST if request.method == "POST" else request.GET
     typed = {key: sent.get(key, "").strip()[:1000] for key in ("kind", "ref", "since", "until", "reason")}
     context: dict[str, Any] = {"typed": typed, "kinds": KINDS, **_reach(typed)}
+    context["follows"] = _FOLLOWS.get(typed["kind"] or KINDS[0], "")
     if request.method != "POST":
         part = request.headers.get("HX-Target") == "reach"
         return render(request, f"quarantines/{'_reach' if part else 'new'}.html", context)

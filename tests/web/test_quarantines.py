@@ -70,6 +70,17 @@ def test_only_who_may_quarantines(wrote: Run) -> None:
     assert_problem(viewer.get("/quarantines/7"), 404, "unknown_quarantine")
 
 
+def test_a_run_that_is_asked_onto_a_release_with_it_is_refused(wrote: Run, api: Api) -> None:
+    api.post("/quarantines", BODY)
+    refused = api.post("/runs", {"workflow": "writes", "input": {"of": "bob"}, "release": 1})
+    assert_problem(refused, 409, "release_quarantined")
+    assert (
+        "No run is started on release 1 of writes: prompt greet@1 is quarantined." in refused.json()["detail"]
+    )
+    forked = api.post(f"/runs/{wrote.pk}/fork", {"overrides": {"prompts": {"greet": 1}}})
+    assert forked.status_code == 201, "it is what the run had"
+
+
 def test_the_console_takes_out_of_use_shows_who_used_it_and_lets_back_in(
     operator: Client, wrote: Run
 ) -> None:
@@ -114,6 +125,24 @@ def test_it_says_beforehand_how_many_runs_it_will_mark(
         assert told in answer.content.decode()
     assert "<form" not in part.content.decode()
     assert not Quarantine.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("kind", "told"),
+    [
+        ("", "No search finds it"),
+        ("snapshot", "the newest clean one before it"),
+        ("prompt", "itself or in a child workflow"),
+        ("memory", "The last clean version"),
+        ("release", "a release that starts it"),
+        (
+            "provider",
+            "Nothing is taken out of use: to stop asking the provider, edit the routes that name it.",
+        ),
+    ],
+)
+def test_it_says_beforehand_what_follows_for_each_kind(operator: Client, kind: str, told: str) -> None:
+    assert told in operator.get("/quarantines/new/", {"kind": kind}).content.decode()
 
 
 def test_it_says_beforehand_what_is_quarantined_already(operator: Client, wrote: Run) -> None:
