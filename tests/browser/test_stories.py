@@ -6,7 +6,6 @@ Real workers do the work, one of them dies in the middle, and a witness outside 
 from __future__ import annotations
 
 import re
-from urllib.parse import quote
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -166,7 +165,14 @@ def test_a_stale_document_is_found_taken_out_of_use_and_its_runs_run_again(
     console.wait_for_url("**/runs/compare/**")
     expect(console.locator("main")).to_contain_text("You have 30 days.", timeout=30_000)
 
-    console.goto(f"{address}/quarantines/new/?kind=document&ref={quote('handbook/' + STALE)}")
+    console.locator(".compare-runs thead a").first.click()
+    console.wait_for_url(f"**/runs/{wrong.pk}/**")
+    console.get_by_label("Run sections").get_by_role("link", name="Documents").click()
+    console.locator(".passages summary", has_text=STALE).click()
+    console.get_by_role("link", name="Where else was this used").click()
+    expect(console.get_by_role("heading", name=f"handbook/{STALE}")).to_be_visible()
+    console.get_by_role("link", name="Quarantine…").click()
+    expect(console.get_by_label("Name")).to_have_value(f"handbook/{STALE}")
     console.get_by_label("Reason").fill("It is of 2019")
     console.get_by_role("button", name="Quarantine").click()
     expect(console.get_by_role("heading", name=f"{AFFECTED} runs used it")).to_be_visible()
