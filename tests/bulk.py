@@ -57,6 +57,38 @@ def outage(count: int) -> list[Run]:
     return made
 
 
+MIDDLE = "name: middle\nsteps: [{id: call, workflow: asking, with: {text: hello}}]\n"
+TOP = "name: top\nsteps: [{id: call, workflow: middle}]\n"
+
+
+def fail_below(count: int) -> list[Run]:
+    """Return runs that failed in a child run of a child run, because the provider was down."""
+    outage(0)
+    for workflow in (MIDDLE, TOP):
+        engine.deploy(workflow)
+    return [engine.run("top") for _ in range(count)]
+
+
+NOTE = """
+kind: Tool
+name: note
+input: {type: object}
+http: {method: POST, url: "http://127.0.0.1:9/note"}
+effect: idempotent
+timeout: 5s
+"""
+INNER = "name: inner\nsteps: [{id: note, tool: note, with: {}, retry: {attempts: 1}}]\n"
+OUTER = "name: outer\nsteps: [{id: call, workflow: inner}]\n"
+
+
+def note_below() -> Run:
+    """Return a run that failed in a child run, at the call of a tool with an effect."""
+    engine.apply(NOTE)
+    for workflow in (INNER, OUTER):
+        engine.deploy(workflow)
+    return engine.run("outer")
+
+
 def mend() -> None:
     """Bring the provider back."""
     engine.apply(UP)

@@ -66,6 +66,9 @@ class BulkAsk(asking.Ask):
         None, description="The share of its runs that fail again above which it stops by itself."
     )
     with_cancelled: bool = Field(False, description="Retry cancelled runs too, not only failed ones.")
+    above: bool = Field(
+        False, description="Of a retry: the run at the top, in place of each child run below a failed one."
+    )
     release: Literal["own", "deployed"] = Field(
         "own", description="Of a retry: each run's own release, or the one that is live where it ran."
     )
@@ -204,6 +207,7 @@ def _order(asked: BulkAsk) -> actions.Order:
             selection=_selection(asked),
             frozen_at=min(asked.frozen_at or now, now),
             with_cancelled=asked.with_cancelled,
+            above=asked.above and asked.action == "retry",
             deployed=asked.release == "deployed",
             change=_change(asked),
         ),

@@ -67,6 +67,7 @@ class OptionsShape(TypedDict):
     canary: int
     stop_above: float | None
     with_cancelled: bool
+    above: bool
     release: Literal["own", "deployed"]
     fork: dict[str, Any] | None
 
@@ -221,6 +222,7 @@ def _options(written: dict[str, Any]) -> OptionsShape:
         canary=found.canary,
         stop_above=found.stop_above,
         with_cancelled=bool(written.get("with_cancelled")),
+        above=bool(written.get("above")),
         release="deployed" if written.get("deployed") else "own",
         fork=written.get("change"),
     )

@@ -20,7 +20,7 @@ from workflows.bulk.previews import Action, Asked
 from workflows.bulk.selections import Matching, Rest, Selection
 
 # Names of our own in an address; the others are those of the list's filter.
-OWN: Final = ("bulk", "pick", "matching", "frozen", "of", "part", "cancelled", "clean")
+OWN: Final = ("bulk", "pick", "matching", "frozen", "of", "part", "cancelled", "above", "clean")
 DEFAULT_SHARE: Final = 10
 
 
@@ -31,12 +31,18 @@ class Question:
     asked: Asked
     address: str  # the same question again, frozen at the same moment
     list_address: str  # the list that it was asked from
-    chose_cancelled: bool  # whether it says what is to become of cancelled runs
+    chose: bool  # whether it says what is to become of cancelled runs, or of child runs
 
     def with_cancelled(self, wanted: bool) -> str:
         """Write the address of the same question, with cancelled runs or without."""
         asked = QueryDict(self.address, mutable=True)
         asked["cancelled"] = "1" if wanted else "0"
+        return asked.urlencode()
+
+    def with_above(self) -> str:
+        """Write the address of the same question of the runs at the top, in place of child runs below failed ones."""
+        asked = QueryDict(self.address, mutable=True)
+        asked["above"] = "1"
         return asked.urlencode()
 
 
@@ -56,11 +62,12 @@ def read(query: QueryDict, *, now: datetime) -> Question | None:
             selection=selection(query, now=frozen_at),
             frozen_at=frozen_at,
             with_cancelled=query.get("cancelled") == "1",
+            above=action == "retry" and query.get("above") == "1",
             change=Change(clean_of=_digits(query.get("clean", ""))) if action == "fork" else None,
         ),
         address=address.urlencode(),
         list_address=list_address(query),
-        chose_cancelled="cancelled" in query,
+        chose="cancelled" in query or "above" in query,
     )
 
 

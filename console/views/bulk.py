@@ -209,7 +209,8 @@ def _next_actions(action: BulkAction, places: dict[str, int]) -> list[dict[str, 
         {
             "label": label,
             "address": f"{reverse('bulk-new')}?bulk={action.action}&of={action.pk}&part={part}"
-            + ("&cancelled=1" if action.options.get("with_cancelled") else ""),
+            + ("&cancelled=1" if action.options.get("with_cancelled") else "")
+            + ("&above=1" if action.options.get("above") else ""),
         }
         for part, label in offered
     ]

@@ -64,14 +64,23 @@ def new(request: HttpRequest) -> HttpResponse:
         return _nothing(request, problem.message, status=404)
     if request.method == "POST":
         return _start(request, question)
-    if not question.chose_cancelled and previews.settled(question.asked).with_cancelled:
-        return HttpResponseRedirect("?" + question.with_cancelled(True))
+    elsewhere = "" if question.chose else _elsewhere(question)
+    if elsewhere:
+        return HttpResponseRedirect("?" + elsewhere)
     blank = Answer(key=uuid.uuid4().hex)
     if question.asked.action == "cancel":  # nothing outside is asked for more work
         blank = replace(blank, rate="", canary="")
     if question.asked.action == "fork":
         blank = replace(blank, fork=fork_form.read({}))
     return _show(request, question, blank)
+
+
+def _elsewhere(question: Question) -> str:
+    """Return the address of what else is there to be retried where nothing that is meant can be; empty: nowhere."""
+    meant = previews.settled(question.asked)
+    if meant.above:
+        return question.with_above()
+    return question.with_cancelled(True) if meant.with_cancelled else ""
 
 
 def _start(request: HttpRequest, question: Question) -> HttpResponse:
@@ -112,6 +121,7 @@ def _show(
         "back": reverse("runs") + question.list_address,
         "sample": _sample(found),
         "cancelled": _cancelled(question, found),
+        "above": "?" + question.with_above(),
         "lasts": _lasts(found.applies, typed),
         **(_different(question, found, typed) if question.asked.action == "fork" else {}),
     }

@@ -114,6 +114,7 @@ def test_a_start_leads_to_its_progress_with_an_undo(several: Client) -> None:
         "canary": 3,
         "stop_above": 0.2,
         "with_cancelled": False,
+        "above": False,
         "deployed": True,
         "change": None,
     }
@@ -277,8 +278,8 @@ def test_pages_take_the_same_queries_whatever_they_show(
     with django_assert_max_num_queries(10):
         operator.get("/runs/bulk/b_0000000000002/")
     # For the session and the person; settled (2), grouped, cap, verdicts, examples, sample, workflows, groups, then
-    # their words, the cost, the titles (2).
-    with django_assert_max_num_queries(15):
+    # their words, the child runs that go on, the cost, the titles (2).
+    with django_assert_max_num_queries(16):
         operator.get(f"{NEW}?bulk=retry&matching=1&range=all")
 
 
@@ -302,3 +303,16 @@ def test_addresses_and_forms_of_somebody_else_are_told(operator: Client) -> None
     factories.run("failed", number=1).step("ask", "prompt", "failed")
     answer = _start(operator, "bulk=retry&pick=r_0000000000001", expected="9" * 5000)
     assert answer.status_code == 302  # type: ignore[attr-defined]
+
+
+def test_a_recovery_of_child_failures_leads_to_the_runs_at_the_top(operator: Client) -> None:
+    bulk.fail_below(2)
+    asked = "/runs/bulk/new/?bulk=retry&matching=1&range=all&workflow=asking"
+    moved = operator.get(asked)
+    assert moved.status_code == 302
+    assert "above=1" in moved["Location"]
+    page = operator.get("/runs/bulk/new/" + moved["Location"]).content.decode()
+    assert "<b>2</b> of 2 runs will be retried" in page
+    mixed = operator.get(asked.replace("&workflow=asking", "")).content.decode()
+    assert "4</b> are child runs of failed ones" in mixed
+    assert "above=1" in mixed

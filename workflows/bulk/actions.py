@@ -59,6 +59,7 @@ class Order:
         return {
             **asdict(self.options),
             "with_cancelled": self.asked.with_cancelled,
+            "above": self.asked.above,
             "deployed": self.asked.deployed,
             "change": change.as_json() if change is not None else None,
         }

@@ -10,6 +10,7 @@ from typing import Final
 
 from django.db.models import Count, QuerySet
 
+from workflows.bulk.families import RETRIED
 from workflows.engine import bundle
 from workflows.models import Run, StepRun
 from workflows.queries import attention
@@ -29,10 +30,13 @@ class Calls:
     count: int
 
 
-def calls(chosen: QuerySet[Run], states: tuple[str, ...]) -> tuple[Calls, ...]:
-    """Count what `tool` steps in those states would call again, the most first. What agents call nobody knows yet."""
+def calls(going: QuerySet[Run]) -> tuple[Calls, ...]:
+    """Count what failed `tool` steps of runs that go on call again, the most first; what agents will call is not known.
+
+    `going`: with the child runs that go on with them.
+    """
     steps = StepRun.objects.filter(
-        run_id__in=chosen.order_by().values("pk"), superseded=False, state__in=states, kind="tool"
+        run_id__in=going.order_by().values("pk"), superseded=False, state__in=RETRIED, kind="tool"
     ).filter(started_at__isnull=False)
     rows = steps.order_by().values_list("run__release", "step_id").annotate(count=Count("pk"))
     found: Counter[tuple[str, str]] = Counter()

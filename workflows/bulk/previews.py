@@ -12,9 +12,10 @@ from django.db.models import Case, CharField, Count, Exists, OuterRef, Q, QueryS
 from django.utils import timezone
 
 from workflows import states
-from workflows.bulk import consequences, headroom, selections
+from workflows.bulk import consequences, families, headroom, selections
 from workflows.bulk.changes import Change
 from workflows.bulk.consequences import Calls
+from workflows.bulk.families import RETRIED
 from workflows.bulk.headroom import Headroom
 from workflows.bulk.selections import Selection
 from workflows.errors import Invalid
@@ -30,7 +31,6 @@ CARRIER: Final = "interlock-bulk"
 MAX_RUNS: Final = 100_000
 SAMPLE: Final = 5
 _GROUPS: Final = 20
-_RETRIED: Final = ("failed", "cancelled")
 
 # Why a run is left out: said of one, and of several.
 WHY: Final[Mapping[str, tuple[str, str]]] = {
@@ -47,6 +47,10 @@ WHY: Final[Mapping[str, tuple[str, str]]] = {
     "child": (
         "is a child run: fork the run that started it",
         "are child runs: fork the runs that started them",
+    ),
+    "below": (
+        "is a child run of a failed one: retry the run at its top, which leads it on",
+        "are child runs of failed ones: retry the runs at their top, which lead them on",
     ),
     "clean": ("did not use what is quarantined", "did not use what is quarantined"),
     "deadline": (
@@ -71,14 +75,16 @@ WHY: Final[Mapping[str, tuple[str, str]]] = {
 class Asked:
     """What would be done, to which runs, as they were at `frozen_at`.
 
-    Of a retry: `with_cancelled` takes cancelled runs in; `deployed` goes on with the release that is live where a
-    run ran, instead of its own. Of a fork: `change`.
+    Of a retry: `with_cancelled` takes cancelled runs in; `above` means the runs at the top in place of child runs that
+    stand below failed ones; `deployed` goes on with the release that is live where a run ran, instead of its own. Of a
+    fork: `change`.
     """
 
     action: Action
     selection: Selection
     frozen_at: datetime
     with_cancelled: bool = False
+    above: bool = False
     deployed: bool = False
     change: Change | None = None
 
@@ -145,6 +151,7 @@ def counted(asked: Asked) -> Preview:
     """Count what would happen, with failures in the groups in which they are. Raises: as `preview`."""
     verdicts = _counted(asked)
     chosen = applying(asked)
+    going = families.led_on(chosen) if asked.action == "retry" else chosen
     workflows = tuple(chosen.order_by("workflow").values_list("workflow", flat=True).distinct()[:SAMPLE])
     excluded = (
         Excluded(verdict=verdict, count=count) for verdict, count in verdicts.items() if verdict != "applies"
@@ -159,8 +166,8 @@ def counted(asked: Asked) -> Preview:
         groups=_groups(chosen) if asked.action == "retry" else (),
         sample=tuple(chosen.order_by("-created_at", "-id")[:SAMPLE]),
         workflows=workflows,
-        cost_usd=_cost(asked, chosen),
-        calls=consequences.calls(chosen, _RETRIED) if asked.action == "retry" else (),
+        cost_usd=_cost(asked, going),
+        calls=consequences.calls(going) if asked.action == "retry" else (),
         troubled=consequences.troubled(chosen, now=timezone.now()) if asked.action == "retry" else (),
         headroom=headroom.of(chosen, workflows, now=timezone.now()) if asked.action != "cancel" else (),
     )
@@ -168,24 +175,35 @@ def counted(asked: Asked) -> Preview:
 
 def counts(selection: Selection, *, frozen_at: datetime) -> dict[str, int]:
     """Return how many runs are meant, and to how many each action applies. Raises: Invalid."""
-    retry = _counted(Asked(action="retry", selection=selection, frozen_at=frozen_at))
+    asked = Asked(action="retry", selection=selection, frozen_at=frozen_at)
+    retry = _counted(asked)
     cancel = _counted(Asked(action="cancel", selection=selection, frozen_at=frozen_at))
     fork = _counted(Asked(action="fork", selection=selection, frozen_at=frozen_at))
     return {
         "matched": sum(retry.values()),
-        "retry": retry.get("applies", 0) or retry.get("cancelled", 0),
+        "retry": retry.get("applies", 0) or _applies(_otherwise(asked, retry)),
         "fork": fork.get("applies", 0),
         "cancel": cancel.get("applies", 0),
     }
 
 
+def _applies(asked: Asked) -> int:
+    return _counted(asked).get("applies", 0) if asked.above or asked.with_cancelled else 0
+
+
 def settled(asked: Asked) -> Asked:
-    """Take cancelled runs in where nothing else is there to be retried: then they are what is meant."""
+    """Mean what else is there to be retried where nothing that is meant can be: runs above, or cancelled ones."""
     if asked.action != "retry" or asked.with_cancelled:
         return asked
     found = _counted(asked)
-    only = not found.get("applies", 0) and bool(found.get("cancelled", 0))
-    return replace(asked, with_cancelled=only)
+    return asked if found.get("applies", 0) else _otherwise(asked, found)
+
+
+def _otherwise(asked: Asked, found: Mapping[str, int]) -> Asked:
+    """Of a selection of child runs the runs at the top are meant; of one of cancelled runs those."""
+    if found.get("below", 0):
+        return replace(asked, above=True)
+    return replace(asked, with_cancelled=bool(found.get("cancelled", 0)))
 
 
 def applying(asked: Asked) -> QuerySet[Run]:
@@ -194,7 +212,7 @@ def applying(asked: Asked) -> QuerySet[Run]:
 
 
 def _counted(asked: Asked) -> dict[str, int]:
-    meant = selections.runs_of(asked.selection, frozen_at=asked.frozen_at)
+    meant = _meant(asked)
     if meant.order_by()[: MAX_RUNS + 1].count() > MAX_RUNS:
         raise Invalid(
             f"More than {MAX_RUNS:,} runs match, which is the most for one action. Narrow the filter, by time say.",
@@ -206,8 +224,14 @@ def _counted(asked: Asked) -> dict[str, int]:
 
 def _judged(asked: Asked) -> QuerySet[Any]:
     """Say of each run whether the action applies to it, or why not."""
+    return _meant(asked).annotate(
+        verdict=Case(*_cases(asked), default=Value("applies"), output_field=CharField())
+    )
+
+
+def _meant(asked: Asked) -> QuerySet[Run]:
     meant = selections.runs_of(asked.selection, frozen_at=asked.frozen_at)
-    return meant.annotate(verdict=Case(*_cases(asked), default=Value("applies"), output_field=CharField()))
+    return families.at_top(meant) if asked.above else meant
 
 
 def _cases(asked: Asked) -> list[When]:
@@ -217,16 +241,17 @@ def _cases(asked: Asked) -> list[When]:
 
 
 def _retry_cases(asked: Asked) -> list[When]:
-    steps = StepRun.objects.filter(run_id=OuterRef("pk"), superseded=False, state__in=_RETRIED)
+    steps = StepRun.objects.filter(run_id=OuterRef("pk"), superseded=False, state__in=RETRIED)
     cases = [
         When(workflow=CARRIER, then=Value("carrier")),
         When(state="succeeded", then=Value("succeeded")),
         When(pk__in=run_list.unknown_runs(), then=Value("unknown")),
-        When(~Q(state__in=_RETRIED) | Q(ended_at__gt=asked.frozen_at), then=Value("going")),
+        When(~Q(state__in=RETRIED) | Q(ended_at__gt=asked.frozen_at), then=Value("going")),
         When(deadline_at__lte=asked.frozen_at, then=Value("deadline")),
     ]
     if not asked.with_cancelled:
         cases.append(When(state="cancelled", then=Value("cancelled")))
+    cases.append(When(families.IS_BELOW, then=Value("below")))
     return [*cases, When(~Exists(steps), then=Value("output"))]
 
 
@@ -283,12 +308,12 @@ def _groups(chosen: QuerySet[Run]) -> tuple[Alike, ...]:
     )
 
 
-def _cost(asked: Asked, chosen: QuerySet[Run]) -> Decimal | None:
+def _cost(asked: Asked, going: QuerySet[Run]) -> Decimal | None:
     """Sum what the steps that run again cost before; None where nothing is known. Of a fork: of all steps."""
     if asked.action == "cancel":
         return None
-    steps = StepRun.objects.filter(run_id__in=chosen.order_by().values("pk"), superseded=False)
+    steps = StepRun.objects.filter(run_id__in=going.order_by().values("pk"), superseded=False)
     if asked.action == "retry":
-        steps = steps.filter(state__in=_RETRIED)
+        steps = steps.filter(state__in=RETRIED)
     total: Decimal | None = steps.aggregate(spent=Sum("cost_usd"))["spent"]
     return total
