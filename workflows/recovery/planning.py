@@ -9,16 +9,14 @@ from typing import Any
 from workflows import quarantine
 from workflows.engine import again, bundle
 from workflows.engine.again import Again, Fresh, Reopened
-from workflows.engine.bundle import Bundle
 from workflows.engine.plan import Plan
 from workflows.errors import Conflict, Invalid, UnknownObject
 from workflows.models import Release, Run, StepRun
 from workflows.payloads import clean_text
-from workflows.step_kinds import agent
+from workflows.recovery import fitting
 
 Json = Any
 _DONE = ("succeeded", "skipped")
-_TOLD = 20  # problems in one message
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,7 +79,8 @@ def course(run: Run, steps: Sequence[StepRun], ask: Ask) -> Course:
     running = [*(each.step for each in fresh), *(each.step for each in reopened)]
     kept = _kept(body, [*running, *reached.gone, *lost])
     if moved:
-        check_fit(old, new, kept, fresh, what=f"Run {run.pk}")
+        fitting.check_input(run.input_hash, old, new, what=f"Run {run.pk}")
+        fitting.check(old, new, kept, fresh, what=f"Run {run.pk}")
     epoch = max((step.epoch for step in run.steps.all()), default=0) + 1
     added = tuple(_added(new.plan, body, frozenset(step.path for step in running))) if moved else ()
     last = any(step.at_end and step.state in again.AGAIN for step in steps)
@@ -160,33 +159,6 @@ def _renewed(each: Reopened) -> Fresh:
     # One whose insides had ended takes them in: the clock sees that nothing in it is open.
     state = "waiting" if each.settling else each.state
     return Fresh(step=each.step, state=state, waiting_on=each.waiting_on)
-
-
-def check_fit(
-    old: Bundle, new: Bundle, kept: Sequence[StepRun], fresh: Sequence[Fresh], *, what: str
-) -> None:
-    """Raise Conflict where finished work cannot be taken over to the other release."""
-    found = [*again.problems(old.plan, new.plan, kept), *_changed_inside(old.plan, new.plan, fresh)]
-    if found:
-        raise Conflict(
-            f"{what} cannot go on with the other release: "
-            + " ".join(found[:_TOLD])
-            + " Begin at an earlier step, or start a new run.",
-            code="release_does_not_fit",
-        )
-
-
-def _changed_inside(old: Plan, new: Plan, fresh: Sequence[Fresh]) -> Iterator[str]:
-    """A container that goes on must hold the same steps: those that it has laid out stay."""
-    for each in fresh:
-        inner = [key for key in old.scopes if key[0] == each.step.step_id]
-        if each.state != "waiting" or each.step.kind == agent.CALL:
-            continue
-        for key in inner:
-            there = new.scopes.get(key)
-            if there is None or there.steps != old.scopes[key].steps:
-                yield f"{each.step.path}: it holds other steps there; retry from it."
-                break
 
 
 def _added(plan: Plan, steps: Sequence[StepRun], open_paths: frozenset[str]) -> Iterator[Added]:

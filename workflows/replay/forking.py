@@ -20,7 +20,7 @@ from workflows.errors import Conflict, Invalid
 from workflows.identifiers import new_run_id
 from workflows.models import JournalEvent, Lineage, Release, Run, StepRun
 from workflows.payloads import Batch, clean_text
-from workflows.recovery import planning, previewing
+from workflows.recovery import fitting, planning, previewing
 from workflows.recovery.previewing import Estimate
 from workflows.replay import beginnings, overriding, verify
 from workflows.replay.overriding import Overrides
@@ -134,7 +134,7 @@ def _reached(old: Bundle, new: Bundle, steps: Sequence[StepRun], from_step: str 
     there = [step for step in steps if step.step_id in new.plan.nodes]
     reached = again.from_step(new.plan, there, from_step)
     kept = [step for step in steps if step.path not in reached.paths() and step.state in states.STEP_ENDED]
-    planning.check_fit(old, new, kept, reached.fresh, what="The fork")
+    fitting.check(old, new, kept, reached.fresh, what="The fork")
     return reached
 
 
@@ -187,6 +187,8 @@ def _given(parent: Run, id: str, loaded: Bundle, ask: Ask, given: Json, *, actor
 
 def _input(parent: Run, loaded: Bundle, overrides: Overrides) -> tuple[Json, Veil]:
     """Return the run's input with the patch, as it is written down, and its secrets. Raises: Invalid, Conflict."""
+    if overrides.input is None:
+        fitting.check_input(parent.input_hash, bundle.load(parent.release_id), loaded, what="The fork")
     given, known = payloads.load_one(parent.input_hash), sealing.of_run(parent)
     patched = given if overrides.input is None else _merged(given, overrides.input)
     places = loaded.plan.definition.secrets
