@@ -35,8 +35,12 @@ class RetryAsk(asking.Ask):
 
 
 class EffectShape(TypedDict):
-    """A tool call in what runs again: its result is `kept`, it is sent `again` under its key, or as a `new` effect."""
+    """A tool call in what runs again: its result is `kept`, it is sent `again` under its key, or as a `new` effect.
 
+    `run`: whose step it is: the run itself, or a child run that goes on with it.
+    """
+
+    run: str
     path: str
     tool: str
     effect: Literal["read", "idempotent", "once"]
@@ -106,7 +110,13 @@ def _preview(found: Preview) -> RetryPreview:
 
 def _effects(found: Preview) -> list[EffectShape]:
     rows: Sequence[EffectShape] = [
-        EffectShape(path=each.path, tool=each.tool, effect=each.effect, happens=each.happens)  # type: ignore[typeddict-item]
+        EffectShape(
+            run=each.run,
+            path=each.path,
+            tool=each.tool,
+            effect=each.effect,  # type: ignore[typeddict-item]  # one of the three
+            happens=each.happens,
+        )
         for each in found.effects
     ]
     return list(rows)

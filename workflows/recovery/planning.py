@@ -6,7 +6,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from workflows import quarantine
+from django.db.models import QuerySet
+
+from workflows import quarantine, states
 from workflows.engine import again, bundle
 from workflows.engine.again import Again, Fresh, Reopened
 from workflows.engine.plan import Plan
@@ -96,6 +98,24 @@ def course(run: Run, steps: Sequence[StepRun], ask: Ask) -> Course:
         repeats=_repeats(ask, [*(each.step for each in fresh), *reached.gone], epoch),
         is_empty=not (fresh or reopened or added or moved or last),
     )
+
+
+def check_leads_on(run: Run, steps: Sequence[StepRun], course: Course) -> None:
+    """Raise Conflict where nothing in a failed run can be done again."""
+    if course.is_empty and run.state == "failed" and all(step.state in states.STEP_ENDED for step in steps):
+        raise Conflict(
+            f"Run {run.pk} has no failed step: what failed is its output expression. "
+            "Deploy a corrected workflow and retry it on that release, or start a new run.",
+            code="nothing_to_retry",
+        )
+
+
+def child_of(run: Run, each: Reopened, among: QuerySet[Run]) -> Run | None:
+    """Return the newest child run of a step that goes on; None: it has none, or goes on without it."""
+    if each.state != "ready" or each.settling:
+        return None
+    children = among.filter(parent_id=run.pk, parent_path=each.step.path)
+    return children.order_by("-created_at", "-pk").first()
 
 
 def _going_on(

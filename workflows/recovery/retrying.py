@@ -10,9 +10,9 @@ from django.db import transaction
 from django.db.models import Case, F, When
 from django.db.models.functions import Coalesce, Now
 
-from workflows import audit, database, retained, runs, states
+from workflows import audit, database, retained, runs
 from workflows.actor import Actor
-from workflows.engine import bundle, dispatch, execute, hints
+from workflows.engine import again, bundle, dispatch, execute, hints
 from workflows.engine.again import Fresh, Reopened
 from workflows.errors import Conflict
 from workflows.models import JournalEvent, Run, StepRun
@@ -22,7 +22,6 @@ from workflows.recovery.planning import Ask, Course
 
 Json = Any
 NOTHING_ELSE: Final = Ask()
-RETRIED: Final = ("failed", "cancelled")
 
 
 def retry(
@@ -69,7 +68,7 @@ def lead_on(
     why = clean_text(reason, limit=1000)
     with transaction.atomic():
         run = Run.objects.select_for_update().filter(pk=run_id).first() or runs.get(run_id)
-        if run.state not in RETRIED:
+        if run.state not in again.AGAIN:
             raise Conflict(
                 f"Run {run_id} is {run.state}; only failed or cancelled runs can be retried. "
                 "One that succeeded can be forked.",
@@ -87,12 +86,7 @@ def _continue(run: Run, ask: Ask, *, actor: Actor, reason: str, held: str | None
     """Lead a run on; return the step runs that are ready, in it and in its child runs. Raises: Conflict."""
     steps = list(run.steps.filter(superseded=False).order_by("id").select_for_update())
     course = planning.course(run, steps, ask)
-    if course.is_empty and run.state == "failed" and all(step.state in states.STEP_ENDED for step in steps):
-        raise Conflict(
-            f"Run {run.pk} has no failed step: what failed is its output expression. "
-            "Deploy a corrected workflow and retry it on that release, or start a new run.",
-            code="nothing_to_retry",
-        )
+    planning.check_leads_on(run, steps, course)
     if held is not None:
         course = _holding(run, course, held)
     reopened, ready = _with_children(run, course.reopened, actor=actor, reason=reason)
@@ -131,13 +125,14 @@ def _with_children(
     found: list[Reopened] = []
     ready: list[int] = []
     for each in reopened:
-        child = None if each.state != "ready" or each.settling else _newest_child(run, each)
+        # Held so that it cannot end unseen.
+        child = planning.child_of(run, each, Run.objects.select_for_update())
         waiting = replace(each, state="waiting", reason="child", settling=True)
         if child is None:
             found.append(each)
         elif child.state == "succeeded":
             found.append(replace(each, settling=True))
-        elif child.state not in RETRIED:
+        elif child.state not in again.AGAIN:
             found.append(waiting)
         elif (begun := _led_on(child, actor=actor, reason=reason)) is None:
             found.append(each)
@@ -145,12 +140,6 @@ def _with_children(
             ready += begun
             found.append(waiting)
     return tuple(found), ready
-
-
-def _newest_child(run: Run, each: Reopened) -> Run | None:
-    """Return the child run that a step waited for, held so that it cannot end unseen."""
-    children = Run.objects.select_for_update().filter(parent_id=run.pk, parent_path=each.step.path)
-    return children.order_by("-created_at", "-pk").first()
 
 
 def _led_on(child: Run, *, actor: Actor, reason: str) -> list[int] | None:
@@ -167,7 +156,7 @@ def _led_on(child: Run, *, actor: Actor, reason: str) -> list[int] | None:
 def _lead_on(run: Run, course: Course, *, actor: Actor, reason: str) -> None:
     """Set the run going again."""
     closing = "pending" if bundle.load(course.release).plan.last.steps else ""
-    moved = Run.objects.filter(pk=run.pk, state__in=RETRIED).update(
+    moved = Run.objects.filter(pk=run.pk, state__in=again.AGAIN).update(
         state="running",
         led_on_from=Case(When(led_on_from="", then=F("state")), default=F("led_on_from")),
         stopping="",
