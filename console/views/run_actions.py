@@ -44,20 +44,22 @@ def retry(request: HttpRequest, run_id: str) -> HttpResponse:
     run = find(run_id)
     asked = request.POST if request.method == "POST" else request.GET
     from_step = asked.get("step") or None
+    typed = asked.get("release", "")
+    release = int(typed) if typed.isascii() and typed.isdecimal() and len(typed) < 10 else None
     if request.method != "POST":
-        return _ask(request, run, "run/_retry.html", _reach_of_retry(run, from_step))
-    release = request.POST.get("release", "")
+        return _ask(request, run, "run/_retry.html", _reach_of_retry(run, from_step, release))
     try:
         recovery.retry(
             run.id,
             actor=actor_of(request),
             reason=_reason(request),
             from_step=from_step,
-            release=int(release) if release.isdigit() and len(release) < 10 else None,
+            release=release,
             repeat_effects=request.POST.getlist("repeat"),
         )
     except WorkflowError as problem:
-        reach = {**_reach_of_retry(run, from_step), "problem": problem.message}
+        reach = _reach_of_retry(run, from_step, release)
+        reach["problem"] = "" if reach.get("misfit") else problem.message
         return _ask(request, run, "run/_retry.html", reach, 409)
     return _done(request, run, "The run goes on.")
 
@@ -153,12 +155,16 @@ def _reach_of_cancel(run: Run) -> dict[str, Any]:
     }
 
 
-def _reach_of_retry(run: Run, from_step: str | None) -> dict[str, Any]:
-    """Say which steps run again, which results are kept, and which effects happen."""
-    shared: dict[str, Any] = {"from_step": from_step, "releases": workflow_page.releases(run.workflow)[:20]}
+def _reach_of_retry(run: Run, from_step: str | None, release: int | None) -> dict[str, Any]:
+    """Say which steps run again, which results are kept, and which effects happen; or why a release does not fit."""
+    releases = workflow_page.releases(run.workflow)[:20]
+    shared: dict[str, Any] = {"from_step": from_step, "releases": releases, "chosen": release}
     try:
-        found = recovery.preview(run.id, from_step=from_step)
-    except (WorkflowError, LookupError):  # it is told when it is tried
+        found = recovery.preview(run.id, from_step=from_step, release=release)
+    except (WorkflowError, LookupError) as problem:
+        if release is not None and isinstance(problem, WorkflowError):
+            return {**shared, "misfit": problem.message}
+        # On its own release it is told when it is tried.
         return {**shared, "failed": [], "more_failed": 0, "kept": "finished steps"}
     return {
         **shared,
