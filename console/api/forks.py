@@ -30,6 +30,10 @@ class OverridesAsk(asking.Ask):
     models: dict[asking.Text, asking.Text] = Field(
         default={}, description="`provider/model` by the name of a route."
     )
+    params: dict[asking.Text, dict[str, Any]] = Field(
+        default={},
+        description="Params by the id of a prompt step: they win over the step's own and its prompt's.",
+    )
     snapshots: dict[asking.Text, asking.Number] = Field(
         default={}, description="A published snapshot by corpus."
     )

@@ -1,4 +1,4 @@
-"""What a person asks of a fork: from where, with which other prompts, routes, models, input; which effects are real."""
+"""What a person asks of a fork: from where, with which other prompts, routes, params, input; which effects are real."""
 
 from __future__ import annotations
 
@@ -27,17 +27,19 @@ class ForkForm:
 
 def read(sent: Mapping[str, str]) -> ForkForm:
     """Read what was sent. Fields: from_step, release, memory, input (or `secret.input`), prompt:NAME, text:NAME,
-    model:ROUTE, snapshot:CORPUS, effect:TOOL, reason."""
+    route:NAME, model:ROUTE, params:STEP, snapshot:CORPUS, effect:TOOL, reason."""
     problems: dict[str, str] = {}
     patch = _json(sent, SEALED_INPUT if SEALED_INPUT in sent else "input", problems)
     prompts: dict[str, int | Mapping[str, Json]] = {
         **_numbers(sent, "prompt:", problems),
-        **_texts(sent, problems),
+        **_objects(sent, "text:", '{"messages": […]}', problems),
     }
     overrides = Overrides(
         input=patch,
         prompts=prompts,
+        routes=_numbers(sent, "route:", problems),
         models={name: model for name, model in _named(sent, "model:").items() if model},
+        params=_objects(sent, "params:", '{"temperature": 0}', problems),
         snapshots=_numbers(sent, "snapshot:", problems),
         release=_number(sent.get("release", ""), "release", problems),
         memory="live" if sent.get("memory") == "live" else "as_recorded",
@@ -84,16 +86,19 @@ def _number(text: str, place: str, problems: dict[str, str]) -> int | None:
     return int(text)
 
 
-def _texts(sent: Mapping[str, str], problems: dict[str, str]) -> dict[str, Mapping[str, Json]]:
-    """Return prompts that were written anew: a JSON object that is merged over the pinned version."""
+def _objects(
+    sent: Mapping[str, str], prefix: str, example: str, problems: dict[str, str]
+) -> dict[str, Mapping[str, Json]]:
+    """Return what is merged over what is pinned, by name: prompts that were written anew, params of a step."""
     found: dict[str, Mapping[str, Json]] = {}
-    for name, text in _named(sent, "text:").items():
+    for name, text in _named(sent, prefix).items():
         if text:
-            value = _json(sent, f"text:{name}", problems)
+            place = f"{prefix}{name}"
+            value = _json(sent, place, problems)
             if isinstance(value, dict):
                 found[name] = value
-            elif f"text:{name}" not in problems:
-                problems[f"text:{name}"] = 'A JSON object is expected, such as {"messages": […]}.'
+            elif place not in problems:
+                problems[place] = f"A JSON object is expected, such as {example}."
     return found
 
 

@@ -11,31 +11,25 @@ from workflows.engine import bundle
 from workflows.engine.bundle import Bundle
 from workflows.models import Run
 from workflows.queries import workflow_page
+from workflows.spec.step_bodies import PromptBody
 
 _RELEASES: Final = 20
 
 
 def of(run: Run, typed: Mapping[str, str]) -> dict[str, Any]:
-    """Say what of a run can be another: its prompts, routes, snapshots, releases, and the effects of its tools."""
+    """Say what of a run can be another: prompts, routes, params, snapshots, releases, the effects of its tools."""
     try:
         loaded = bundle.load(run.release_id)
     except LookupError:
         return {"damaged": True, "patch_name": "input"}
-    routes = {ref.split("@")[0]: route for ref, route in sorted(loaded.routes.items())}
     secrets = loaded.plan.definition.secrets
     return {
         "patch": fork_form.patch_again(typed, secrets),
         "patch_name": fork_form.SEALED_INPUT if secrets else "input",
         "releases": workflow_page.releases(run.workflow)[:_RELEASES],
         "prompts": _prompts(loaded, typed),
-        "routes": [
-            {
-                "name": name,
-                "targets": [str(each) for each in route.targets],
-                "model": typed.get(f"model:{name}", ""),
-            }
-            for name, route in routes.items()
-        ],
+        "routes": _routes(loaded, typed),
+        "params": _params(loaded, typed),
         "models": sorted(
             f"{name}/{model.name}"
             for name, provider in bundle.providers().items()
@@ -65,4 +59,32 @@ def _prompts(loaded: Bundle, typed: Mapping[str, str]) -> list[dict[str, Any]]:
             "messages": json_text.serialise({"messages": loaded.prompts[ref]["messages"]}),
         }
         for name, ref in sorted(found.items())
+    ]
+
+
+def _routes(loaded: Bundle, typed: Mapping[str, str]) -> list[dict[str, Any]]:
+    found = {ref.split("@")[0]: ref for ref in sorted(loaded.routes)}
+    return [
+        {
+            "name": name,
+            "version": loaded.versions[f"routes/{ref}"],
+            "number": typed.get(f"route:{name}", ""),
+            "targets": [str(each) for each in loaded.routes[ref].targets],
+            "model": typed.get(f"model:{name}", ""),
+        }
+        for name, ref in found.items()
+    ]
+
+
+def _params(loaded: Bundle, typed: Mapping[str, str]) -> list[dict[str, Any]]:
+    """Return the steps that have params of their own, with those that they were asked with."""
+    bodies = [(id, node.step.body) for id, node in loaded.plan.nodes.items()]
+    return [
+        {
+            "step": step_id,
+            "text": typed.get(f"params:{step_id}", ""),
+            "own": json_text.serialise({**loaded.prompts[body.prompt].get("params", {}), **body.params}),
+        }
+        for step_id, body in bodies
+        if isinstance(body, PromptBody)
     ]

@@ -1,4 +1,4 @@
-"""The release of a fork: that of the run, with other prompts, routes or models in the places that were named."""
+"""The release of a fork: that of the run, with other prompts, routes, models or params in named places."""
 
 from __future__ import annotations
 
@@ -24,12 +24,14 @@ _GROUPS: Final = ("prompts", "routes")  # what a fork can have of its own
 @dataclass(frozen=True, kw_only=True)
 class Overrides:
     """What is different in a fork. `prompts`, `routes`: {name: version, or a part of the document to put over it};
-    `models`: {route: provider/model}; `input`: a JSON merge patch; `snapshots`: {corpus: number}."""
+    `models`: {route: provider/model}; `params`: {step: {param: value}}, which win over the step's own and its prompt's;
+    `input`: a JSON merge patch; `snapshots`: {corpus: number}."""
 
     input: Json = None
     prompts: Mapping[str, int | Mapping[str, Json]] = field(default_factory=dict)
     routes: Mapping[str, int | Mapping[str, Json]] = field(default_factory=dict)
     models: Mapping[str, str] = field(default_factory=dict)
+    params: Mapping[str, Mapping[str, Json]] = field(default_factory=dict)
     snapshots: Mapping[str, int] = field(default_factory=dict)
     release: int | None = None
     memory: str = "as_recorded"
@@ -49,9 +51,15 @@ def release(base: Release, asked: Overrides, *, owner: str) -> Release:
     """
     inherited = payloads.load_one(base.documents_hash) or {}
     manifest, given = json.loads(json.dumps(base.manifest)), json.loads(json.dumps(inherited))
-    for group, wanted in (("prompts", asked.prompts), ("routes", {**asked.routes, **_models(asked)})):
+    # Where a route has another model, that alone is asked.
+    targets: Mapping[str, int | Mapping[str, Json]] = {
+        name: {"targets": [model]} for name, model in asked.models.items()
+    }
+    for group, wanted in (("prompts", asked.prompts), ("routes", asked.routes), ("routes", targets)):
         for name, change in wanted.items():
             _override(manifest, given, group, name, change)
+    for step, params in asked.params.items():
+        _set_params(manifest, given, step, params)
     if manifest == base.manifest and given == inherited:
         return base
     _check(manifest, given)
@@ -66,15 +74,6 @@ def release(base: Release, asked: Overrides, *, owner: str) -> Release:
         documents_hash=bytes.fromhex(key),
         created_by=owner,
     )
-
-
-def _models(asked: Overrides) -> dict[str, Mapping[str, Json]]:
-    """Return the routes whose model is another one: it alone is asked."""
-    found: dict[str, Mapping[str, Json]] = {}
-    for name, model in asked.models.items():
-        over = asked.routes.get(name, {})
-        found[name] = {**(over if isinstance(over, Mapping) else {}), "targets": [model]}
-    return found
 
 
 def _override(manifest: Json, given: Json, group: str, name: str, change: int | Mapping[str, Json]) -> None:
@@ -107,6 +106,24 @@ def _check_clean(kind: str, name: str, version: int) -> None:
             "instead, or release the quarantine.",
             code=f"{kind.lower()}_quarantined",
         )
+
+
+def _set_params(manifest: Json, given: Json, step_id: str, params: Mapping[str, Json]) -> None:
+    """Give a step other params in the fork's own text of the workflow. Raises: UnknownObject, Invalid."""
+    name, version = manifest["workflow"]
+    pinned = given.get("workflow", {}).get(name) or saved.body("Workflow", name, version)
+    body = json.loads(json.dumps(pinned))
+    step = next((each for each in references.steps_of(body) if each.get("id") == step_id), None)
+    told = clean_text(step_id, limit=80)
+    if step is None:
+        raise UnknownObject(f"The run's release has no step {told}.", code="not_in_release")
+    if "prompt" not in step:
+        raise Invalid(
+            f"Step {told} has no params of its own; an agent's are those of its prompt.",
+            code="overrides_invalid",
+        )
+    step["params"] = {**step.get("params", {}), **params}
+    given.setdefault("workflow", {})[name] = body
 
 
 def _check(manifest: Json, given: Json) -> None:

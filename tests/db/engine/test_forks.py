@@ -12,9 +12,10 @@ from tests.db.engine.test_agents import TWO_PAGES, agent
 from tests.engine import OPERATOR, apply, check_journal, deploy, drain, output, run, start, states
 from tests.witness import Witness
 from workflows import approvals, payloads, recovery, remembering
+from workflows.engine import bundle
 from workflows.errors import Conflict, Invalid, UnknownObject
 from workflows.models import Run, StepRun
-from workflows.replay import forking
+from workflows.replay import forking, verify
 from workflows.replay.overriding import Overrides
 
 TOOLS = """
@@ -128,6 +129,67 @@ def test_a_saved_version_another_model_and_a_patched_input(done: Run) -> None:
     assert payloads.load_one(patched.input_hash) == {"of": "bob"}
 
 
+def test_the_params_of_a_step_give_way_to_those_of_the_fork_and_replay() -> None:
+    bundle.forget_providers()
+    prompts = OTHERS.replace("messages:", "params: {temperature: 1, stop: [x]}\nmessages:")
+    body = "{id: greet, prompt: greet, with: {of: a}, route: chat, params: {temperature: 0.5, seed: 7}}"
+    begun = run(deploy(f"name: w\nsteps:\n  - {body}", others=prompts))
+    made = fork(begun, params={"greet": {"temperature": 0}})
+    assert _params(begun) == {"temperature": 0.5, "seed": 7, "stop": ["x"]}
+    assert _params(made) == {"temperature": 0, "seed": 7, "stop": ["x"]}
+    assert made.fork is not None
+    assert made.fork["overrides"] == {"params": {"greet": {"temperature": 0}}}
+    assert verify.replay(made.pk).verdict == "identical"
+    again = fork(made, params={"greet": {"seed": 8}})
+    assert _params(again) == {"temperature": 0, "seed": 8, "stop": ["x"]}
+
+
+def _params(of: Run) -> Any:
+    return payloads.load_one(of.steps.get(path="greet").input_hash)["params"]
+
+
+def test_another_version_of_a_route_a_part_of_one_and_a_model_on_top(done: Run) -> None:
+    apply("{kind: Route, name: chat, targets: [fake/other], deadline: 7s}")
+    for routes in ({"chat": 2}, {"chat": {"targets": ["fake/other"]}}):
+        made = fork(done, "greet", routes=routes)
+        assert [call.model_requested for call in made.calls.all()] == ["other"]
+    made = fork(done, "greet", routes={"chat": 2}, models={"chat": "fake/m"})
+    assert [call.model_requested for call in made.calls.all()] == ["m"]
+    route = bundle.load(made.release_id).routes["chat"]
+    assert (route.deadline_s, [str(each) for each in route.targets]) == (7.0, ["fake/m"])
+
+
+def test_memory_as_it_is_now_is_what_a_fork_reads_where_that_is_asked_for() -> None:
+    place = remembering.Place(environment="production", scope="global", key="house")
+    by = remembering.Writer(actor="user:olga")
+    steps = """
+      - {id: look, memory: {read: {scope: global, key: house}}}
+      - {id: note, needs: [look], memory: {append: {scope: global, key: house, value: mine}}}
+      - {id: again, needs: [note], memory: {read: {scope: global, key: house}}}"""
+    name = deploy(
+        f'name: w\nsteps: {steps}\noutput: "{{{{ [steps.look.output, steps.again.output.value] }}}}"'
+    )
+    remembering.change(place, "write", ["then"], by=by, expected=None)
+    begun = run(name)
+    remembering.change(place, "write", ["now"], by=by, expected=None)
+    then, now = {"value": ["then"], "version": 1}, {"value": ["now"], "version": 3}
+    assert output(fork(begun)) == [then, ["then", "mine"]]
+    assert output(fork(begun, memory="live")) == [now, ["now", "mine"]]
+    assert output(fork(begun, "note", memory="live")) == [then, ["now", "mine"]], (
+        "a step that was kept stays as it was"
+    )
+    assert remembering.read(place).value == ["now"], "what forks write, only they see"
+
+
+def test_a_step_that_never_ran_is_no_beginning() -> None:
+    steps = "[{id: a, set: {v: '{{ 1 / input.n }}'}}, {id: b, needs: [a], set: {v: 1}}]"
+    failed = run(deploy(f"name: w\ninput: {{type: object}}\nsteps: {steps}"), n=0)
+    assert failed.state == "failed"
+    with pytest.raises(Conflict, match="Step b never ran"):
+        fork(failed, "b")
+    assert Run.objects.count() == 1
+
+
 def test_an_effect_is_live_only_by_name(done: Run, witness: Witness) -> None:
     fork(done, "paid", effects={"pay": "live"})
     assert len({call.key for call in witness.calls}) == len(witness.calls) == 2
@@ -182,6 +244,11 @@ def test_a_fork_of_a_fork(done: Run) -> None:
         ("a", {"models": {"chat": "fake/none"}}, Invalid, "do not fit the workflow"),
         ("a", {"input": {"of": None}}, Invalid, "does not fit the input schema"),
         ("a", {"snapshots": {"books": 1}}, Invalid, "searches no corpus books"),
+        ("a", {"params": {"nobody": {"temperature": 0}}}, UnknownObject, "has no step nobody"),
+        ("a", {"params": {"paid": {"temperature": 0}}}, Invalid, "Step paid has no params of its own"),
+        ("a", {"params": {"greet": {"temperature": "{{ steps.none.output }}"}}}, Invalid, "do not fit"),
+        ("a", {"routes": {"chat": 9}}, UnknownObject, "chat has no version 9"),
+        ("a", {"routes": {"chat": {"targets": ["fake/none"]}}}, Invalid, "do not fit the workflow"),
         ("a", {"release": 9}, UnknownObject, "has no release 9"),
     ],
 )
