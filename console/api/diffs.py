@@ -28,12 +28,13 @@ class DifferenceShape(TypedDict):
 
 
 class SideShape(TypedDict):
-    """One run's part of a step."""
+    """One run's part of a step. `documents`: CORPUS/NAME@REVISION by rank; `memory`: what its step read or wrote."""
 
     state: str
     prompt: str | None
     model: str | None
     documents: list[str]
+    memory: Any
     error: Any
     cost_usd: str | None
     tokens: Any
@@ -51,9 +52,10 @@ class StepDiffShape(TypedDict):
 
 
 class SumShape(TypedDict):
-    """What differs between the runs as a whole; durations in seconds."""
+    """What differs between the runs as a whole; durations in seconds, tokens by kind."""
 
     cost_usd: list[str | None]
+    tokens: list[Any]
     duration: list[float | None]
     state: list[str]
 
@@ -88,6 +90,7 @@ class DiffRuns(Endpoint):
                 output=None if found.output is None else _difference(found.output),
                 totals=SumShape(
                     cost_usd=[shapes.money(run.cost_usd) for run in (found.left, found.right)],
+                    tokens=[run.tokens for run in (found.left, found.right)],
                     duration=[_took(run) for run in (found.left, found.right)],
                     state=[run.state for run in (found.left, found.right)],
                 ),
@@ -124,6 +127,7 @@ def _side(side: Side | None) -> SideShape | None:
         prompt=side.prompt,
         model=side.model,
         documents=list(side.documents),
+        memory=side.memory,
         error=side.error,
         cost_usd=shapes.money(side.cost_usd),
         tokens=tokens,

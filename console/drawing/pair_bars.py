@@ -1,4 +1,4 @@
-"""The bars of one step in two runs, one above the other on one axis of time."""
+"""The bars of one step in two runs, one above the other on one axis of time, with lines for its scale."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Final, Protocol
 from django.utils.safestring import SafeString, mark_safe
 
 WIDTH: Final = 200.0
+MARKS: Final = (0, 0.5, 1)  # of the axis
 _LEAST: Final = 1.5
 
 
@@ -22,9 +23,11 @@ class Timed(Protocol):
 
 def svg(left: Timed | None, right: Timed | None, *, longest_s: float) -> SafeString:
     """Draw both; `longest_s` is the length of the axis. What has no time has no bar."""
+    lines = "".join(f'<path class="tick" d="M{WIDTH * part:g} 0V16"/>' for part in MARKS)
     bars = "".join(_bar(side, y, name, longest_s) for side, y, name in ((left, 1, "a"), (right, 9, "b")))
     return mark_safe(  # noqa: S308 - numbers and our own words
-        f'<svg class="pair-bars" viewBox="0 0 {WIDTH:g} 16" preserveAspectRatio="none" aria-hidden="true">{bars}</svg>'
+        f'<svg class="pair-bars" viewBox="0 0 {WIDTH:g} 16" preserveAspectRatio="none" aria-hidden="true">'
+        f"{lines}{bars}</svg>"
     )
 
 

@@ -79,7 +79,7 @@ def _found(request: HttpRequest, piece: Piece, typed: dict[str, str]) -> dict[st
     return {
         "piece": piece,
         "word": WORDS[piece.kind],
-        "home": _home(piece),
+        "home": home(piece),
         "totals": lineage.totals(piece),
         "quarantines": lineage.quarantines(piece),
         "quarantine": f"{reverse('quarantine-new')}?{urlencode({'kind': kind, 'ref': name, **window})}"
@@ -110,8 +110,8 @@ def address(kind: str, name: str, *, since: datetime | None = None, until: datet
     return f"{reverse('lineage')}?{urlencode({'kind': kind, 'name': name, **window})}"
 
 
-def _home(piece: Piece) -> str:
-    """Address the piece's own page, where it has one."""
+def home(piece: Piece) -> str:
+    """Address the piece's own page; blank where it has none."""
     name, _, number = piece.name.rpartition("@")
     if piece.kind == "prompt":
         return f"{reverse('prompt', args=[name])}?version={number}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Final
@@ -14,13 +14,13 @@ from django.utils.safestring import SafeString
 
 from console.access import requires
 from console.drawing import json_text, pair_bars, text_diff
+from console.views import compare_parts
 from console.views.run_find import find
 from console.views.run_title import title_of
 from workflows import states
 from workflows.models import Run
 from workflows.replay import diff
 from workflows.replay.diff import Difference, RunDiff, StepPair
-from workflows.replay.overriding import INLINE
 
 _ROWS: Final = 500
 _SUGGESTED: Final = 8
@@ -47,6 +47,7 @@ def compare(request: HttpRequest, **_: Any) -> HttpResponse:
     every = request.GET.get("all") == "1"
     pairs = [pair for pair in found.steps if every or pair.differs]
     chosen = next((pair for pair in found.steps if pair.path == request.GET.get("step")), None)
+    longest_s = _longest(found)
     going = not {left.state, right.state} <= states.RUN_ENDED
     context: dict[str, Any] = {
         "left": left,
@@ -56,7 +57,9 @@ def compare(request: HttpRequest, **_: Any) -> HttpResponse:
         "figures": _figures(found),
         "given": [_drawn(each) for each in found.given],
         "output": _drawn(found.output) if found.output else None,
-        "rows": [_row(request, pair, found) for pair in pairs[:_ROWS]],
+        "memory": compare_parts.memory(found, every=every)[:_ROWS],
+        "scale": (longest_s / 2, longest_s),
+        "rows": [_row(request, pair, longest_s) for pair in pairs[:_ROWS]],
         "more": max(len(pairs) - _ROWS, 0),
         "same": sum(not pair.differs for pair in found.steps),
         "every": every,
@@ -92,8 +95,8 @@ def _figures(found: RunDiff) -> list[tuple[str, str, Delta]]:
     return [
         ("Duration", "duration", _delta(_took(left), _took(right))),
         ("Cost", "money", _delta(left.cost_usd, right.cost_usd)),
-        ("Tokens in", "count", _delta(_tokens(left, "input"), _tokens(right, "input"))),
-        ("Tokens out", "count", _delta(_tokens(left, "output"), _tokens(right, "output"))),
+        ("Tokens in", "count", _delta(_tokens(left.tokens, "input"), _tokens(right.tokens, "input"))),
+        ("Tokens out", "count", _delta(_tokens(left.tokens, "output"), _tokens(right.tokens, "output"))),
     ]
 
 
@@ -108,18 +111,22 @@ def _took(run: Run) -> float | None:
     return (run.ended_at - run.started_at).total_seconds() if run.ended_at and run.started_at else None
 
 
-def _tokens(run: Run, name: str) -> int | None:
-    return run.tokens.get(name) if run.tokens else None
+def _tokens(told: Mapping[str, int] | None, *names: str) -> int | None:
+    return sum(told.get(name) or 0 for name in names) if told else None
 
 
-def _row(request: HttpRequest, pair: StepPair, found: RunDiff) -> dict[str, Any]:
+def _row(request: HttpRequest, pair: StepPair, longest_s: float) -> dict[str, Any]:
     left, right = pair.left, pair.right
     return {
         "pair": pair,
         "address": _address(request, step=pair.path),
         "time": _delta(left.duration_s if left else None, right.duration_s if right else None),
+        "tokens": _delta(
+            _tokens(left.tokens if left else None, "input", "output"),
+            _tokens(right.tokens if right else None, "input", "output"),
+        ),
         "cost": _delta(left.cost_usd if left else None, right.cost_usd if right else None),
-        "bars": pair_bars.svg(left, right, longest_s=_longest(found)),
+        "bars": pair_bars.svg(left, right, longest_s=longest_s),
         "aspects": [each.aspect for each in pair.differences],
         "only": "left" if right is None else "right" if left is None else "",
     }
@@ -149,18 +156,13 @@ def _json(value: Any) -> SafeString:
 
 
 def _chosen(request: HttpRequest, pair: StepPair, pairs: Sequence[StepPair]) -> dict[str, Any]:
-    """Collect one step in full: each aspect that differs as a text, word by word."""
+    """Collect one step in full: each aspect that differs, as what it is."""
     split = request.GET.get("as") == "split"
-    draw = text_diff.split if split else text_diff.unified
-    texts = [
-        (each.aspect, draw(_text(pair, each.aspect, "left"), _text(pair, each.aspect, "right")))
-        for each in pair.differences
-    ]
     paths = [each.path for each in pairs]
     at = paths.index(pair.path) if pair.path in paths else -1
     return {
         "chosen": pair,
-        "texts": texts,
+        "aspects": [_aspect(pair, each.aspect, split=split) for each in pair.differences],
         "split": split,
         "layout_address": _address(request, **{"as": None if split else "split"}),
         "before": _address(request, step=paths[at - 1]) if at > 0 else "",
@@ -168,14 +170,13 @@ def _chosen(request: HttpRequest, pair: StepPair, pairs: Sequence[StepPair]) -> 
     }
 
 
-def _text(pair: StepPair, aspect: str, side: str) -> str:
-    part = pair.left if side == "left" else pair.right
-    value = None if part is None else part.aspect(aspect)
-    if aspect == "prompt" and str(value).endswith(f"@{INLINE}"):
-        return f"{str(value).rpartition('@')[0]}, written for the fork"
-    if aspect == "documents" and value:
-        return "\n".join(f"{rank}. {name}" for rank, name in enumerate(value, 1))
-    return value if isinstance(value, str) else json_text.serialise(value)
+def _aspect(pair: StepPair, name: str, *, split: bool) -> dict[str, Any]:
+    """Collect one aspect that differs: documents by rank, everything else as texts, word by word."""
+    if name == "documents" and pair.left and pair.right:
+        return {"name": name, "documents": compare_parts.ranked(pair.left.documents, pair.right.documents)}
+    draw = text_diff.split if split else text_diff.unified
+    texts = compare_parts.texts(pair, name)
+    return {"name": name, "texts": [(each.title, draw(each.left, each.right)) for each in texts]}
 
 
 def _address(request: HttpRequest, **changes: str | None) -> str:

@@ -8,6 +8,8 @@ from django.test import Client
 
 from tests import engine, factories
 from tests.db.engine.test_forks import OTHERS
+from tests.db.engine.test_pins import DOCUMENTS
+from tests.db.retrieval import fixtures
 from workflows.engine import bundle
 from workflows.models import Run
 from workflows.step_kinds import prompt
@@ -22,6 +24,13 @@ steps:
   - {id: greet, needs: [a], prompt: greet, with: {of: "{{ steps.a.output.of }}"}, route: chat}
   - {id: ratio, needs: [greet], set: {v: "{{ 1 / (input.of | length - 3) }}"}}
 output: "{{ steps.greet.output.text }}"
+"""
+REMEMBERS = """
+name: remembers
+input: {type: object}
+steps:
+  - {id: search, retrieve: handbook, query: apple, mode: text}
+  - {id: note, memory: {write: {scope: workflow, key: rules, value: "{{ input.rule }}"}}}
 """
 
 
@@ -101,9 +110,54 @@ def test_a_fork_with_another_prompt_leads_to_the_comparison(operator: Client, gr
         "LOUD",
         "2 steps that are the same too",
         "<h3>Output</h3>",
+        "<h4>Message 1, user</h4>",
+        "Δ tokens",
+        'class="bars-scale"',
+        'class="tick"',
     ):
         assert part in page, part
     assert "ratio" in operator.get(answer["Location"] + "&all=1").content.decode()
+
+
+def test_a_fork_takes_another_route_and_other_params(operator: Client, greeting: str) -> None:
+    engine.apply("{kind: Route, name: chat, targets: [fake/other]}")
+    run = engine.run(greeting, of="anna")
+    form = operator.get(f"/runs/{run.pk}/fork/", {"step": "greet"}).content.decode()
+    for part in ('name="route:chat"', 'placeholder="version 1"', "Params of step greet"):
+        assert part in form, part
+    sent = {"from_step": "greet", "route:chat": "2", "params:greet": '{"temperature": 0}'}
+    answer = operator.post(f"/runs/{run.pk}/fork/", sent)
+    assert answer.status_code == 302, answer.content
+    engine.drain()
+    made = Run.objects.exclude(pk=run.pk).get()
+    assert [call.model_requested for call in made.calls.all()] == ["other"]
+    page = operator.get(answer["Location"] + "&step=greet").content.decode()
+    for part in ("<td>Params</td>", "<td>Route</td>", "temperature"):
+        assert part in page, part
+
+
+def test_memory_and_documents_are_compared_by_name(operator: Client, transactional_db: None) -> None:
+    engine.apply(*DOCUMENTS)
+    fixtures.publish("handbook", {"a.md": "Apple pie."})
+    name = engine.deploy(REMEMBERS)
+    first = engine.run(name, rule="be kind")
+    fixtures.publish("handbook", {"a.md": None, "b.md": "Apple tart."})
+    second = engine.run(name, rule="be brief")
+    address = f"/runs/compare/?a={first.pk}&b={second.pk}"
+    page = operator.get(address + "&step=search").content.decode()
+    for part in (
+        '<a href="/corpora/handbook/document/?name=a.md&amp;revision=1">handbook/a.md@1</a>',
+        "handbook/b.md@1",
+        ">went<",
+        ">came<",
+        "<h2>Memory",
+        "workflow:remembers/rules",
+        "be kind",
+        "be brief",
+    ):
+        assert part in page, part
+    same = operator.get("/runs/compare/", {"a": first.pk, "b": first.pk}).content.decode()
+    assert "<h2>Memory" not in same
 
 
 @pytest.mark.parametrize(
@@ -112,6 +166,10 @@ def test_a_fork_with_another_prompt_leads_to_the_comparison(operator: Client, gr
         ({"input": "{"}, 422, "Not JSON"),
         ({"prompt:greet": "x"}, 422, "A number from 1 on is expected"),
         ({"text:greet": "[]"}, 422, "A JSON object is expected"),
+        ({"route:chat": "x"}, 422, "A number from 1 on is expected"),
+        ({"route:chat": "9"}, 409, "has no version 9"),
+        ({"params:greet": "1"}, 422, "A JSON object is expected"),
+        ({"params:a": "{}"}, 409, "has no params of its own"),
         ({"prompt:greet": "9"}, 409, "has no version 9"),
         ({"from_step": "nothing"}, 409, "has no step nothing"),
         ({"model:chat": "fake/none"}, 409, "do not fit the workflow"),

@@ -8,10 +8,12 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any, Final
 
-from workflows import payloads
+from workflows import payloads, pieces, saved
+from workflows.errors import UnknownObject
 from workflows.models import Call, Lineage, Release, Run, StepRun
 from workflows.replay.compare import first_difference
 from workflows.replay.overriding import INLINE
+from workflows.spec import references
 
 Json = Any
 # What may differ in a step, in the order in which it would have come to be.
@@ -22,12 +24,16 @@ _GROUPS: Final = {
     "corpora": "corpus",
     "workflows": "child workflow",
 }
-ASPECTS: Final = ("prompt", "input", "model", "documents", "state", "output", "error")
+ASPECTS: Final = ("prompt", "input", "model", "documents", "memory", "state", "output", "error")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Side:
-    """One run's part of a step. `documents`: what a search found, by rank; `prompt` and `model` as they were used."""
+    """One run's part of a step; `prompt` and `model` as they were used.
+
+    `documents`: what a search found, by rank, as CORPUS/NAME@REVISION; what lineage calls it where it is gone.
+    `memory`: what a memory step read or wrote: {operation, key: ENVIRONMENT/SCOPE/KEY, version, value}.
+    """
 
     state: str
     input: Json
@@ -36,6 +42,7 @@ class Side:
     prompt: str | None
     model: str | None
     documents: tuple[str, ...]
+    memory: Mapping[str, Json] | None
     cost_usd: Decimal | None
     tokens: Mapping[str, int] | None
     begun_s: float | None  # after its run did
@@ -128,6 +135,8 @@ def _given(left: Run, right: Run, values: Mapping[str, Json]) -> Iterator[Differ
         if found is not None:
             yield found
     yield from _parts(left.release, right.release)
+    if left.release_id != right.release_id and left.workflow == right.workflow:
+        yield from _params(left.release, right.release)
 
 
 def _parts(left: Release, right: Release) -> Iterator[Difference]:
@@ -139,6 +148,27 @@ def _parts(left: Release, right: Release) -> Iterator[Difference]:
                 yield Difference(
                     aspect=word, at=name, left=_version(one.get(name)), right=_version(other.get(name))
                 )
+
+
+def _params(left: Release, right: Release) -> Iterator[Difference]:
+    """Yield the params that differ, by the steps that have them: another version's, or a fork's own."""
+    one, other = _params_of(left), _params_of(right)
+    for step in dict.fromkeys([*one, *other]):
+        if one.get(step) != other.get(step):
+            yield Difference(aspect="params", at=step, left=one.get(step), right=other.get(step))
+
+
+def _params_of(release: Release) -> dict[str, Json]:
+    """Return the params in a release's workflow, by step; none where its text is not stored any more."""
+    if "workflow" not in release.manifest:
+        return {}
+    name, version = release.manifest["workflow"]
+    try:
+        given = payloads.load_one(release.documents_hash) or {}
+        body = given.get("workflow", {}).get(name) or saved.body("Workflow", name, version)
+    except (LookupError, UnknownObject):
+        return {}
+    return {step["id"]: step["params"] for step in references.steps_of(body) if step.get("params")}
 
 
 def _version(number: int | None) -> int | str | None:
@@ -173,18 +203,27 @@ def _pair(
 
 
 def _sides(run: Run, steps: Mapping[str, StepRun], values: Mapping[str, Json]) -> dict[str, Side]:
-    used: dict[int, dict[str, list[str]]] = {}
-    for step_run, kind, ref in (
-        Lineage.objects.filter(run_id=run.pk, kind__in=["prompt", "document"])
-        .order_by("id")
-        .values_list("step_run_id", "kind", "ref")
-    ):
-        used.setdefault(step_run, {}).setdefault(kind, []).append(ref)
+    used = _used(run)
     models = _models(run)
     return {
         path: _side(step, values, used.get(step.pk, {}), models.get(path), begun=run.started_at)
         for path, step in steps.items()
     }
+
+
+def _used(run: Run) -> dict[int, dict[str, list[str]]]:
+    """Return what each step used, by kind: prompts and memory as lineage calls them, documents by name."""
+    rows = list(
+        Lineage.objects.filter(run_id=run.pk, kind__in=["prompt", "document", "memory"])
+        .order_by("id")
+        .values_list("step_run_id", "kind", "ref")
+    )
+    names = pieces.told((kind, ref) for _, kind, ref in rows if kind == "document")
+    used: dict[int, dict[str, list[str]]] = {}
+    for step_run, kind, ref in rows:
+        name = names.get((kind, ref), (kind, ref))[1]
+        used.setdefault(step_run, {}).setdefault(kind, []).append(name)
+    return used
 
 
 def _models(run: Run) -> dict[str, str]:
@@ -217,11 +256,28 @@ def _side(
         prompt=next(iter(used.get("prompt", ())), None),
         model=model or None,
         documents=tuple(used.get("document", ())),
+        memory=_memory(step, values, used),
         cost_usd=step.cost_usd,
         tokens=step.tokens,
         begun_s=(step.started_at - begun).total_seconds() if ran and step.started_at and begun else None,
         duration_s=took if ran else None,
     )
+
+
+def _memory(
+    step: StepRun, values: Mapping[str, Json], used: Mapping[str, Sequence[str]]
+) -> Mapping[str, Json] | None:
+    """Return what a memory step read or wrote; None: it is none, or did neither."""
+    if step.kind != "memory" or not used.get("memory"):
+        return None
+    key, _, version = used["memory"][-1].rpartition("@")
+    asked, came_to = _value(values, step.input_hash) or {}, _value(values, step.output_hash) or {}
+    return {
+        "operation": asked.get("operation"),
+        "key": key,
+        "version": int(version),
+        "value": came_to.get("value"),
+    }
 
 
 def _value(values: Mapping[str, Json], key: bytes | memoryview | None) -> Json:

@@ -270,11 +270,13 @@ def _check_clean_snapshot(corpus: str, number: int) -> None:
 
 
 def _copy_lineage(parent: Run, made: Mapping[str, StepRun]) -> None:
-    """What a kept step used, the fork rests on as well."""
+    """What a kept step used, the fork rests on as well, in the same order: documents stand by rank."""
     kept = {path: step for path, step in made.items() if step.state in states.STEP_ENDED}
-    rows = Lineage.objects.filter(
-        run_id=parent.pk, step_run__path__in=list(kept), step_run__superseded=False
-    ).values_list("step_run__path", "kind", "ref")
+    rows = (
+        Lineage.objects.filter(run_id=parent.pk, step_run__path__in=list(kept), step_run__superseded=False)
+        .order_by("id")
+        .values_list("step_run__path", "kind", "ref")
+    )
     Lineage.objects.bulk_create(
         [
             Lineage(run_id=step.run_id, step_run=step, kind=kind, ref=ref)

@@ -121,6 +121,20 @@ def test_a_fork_is_another_run_and_is_compared_step_by_step(api: Api) -> None:
     assert (same["given"], same["first"], same["output"]) == ([], None, None)
 
 
+def test_a_fork_with_params_answers_with_tokens_and_what_was_given(api: Api) -> None:
+    bundle.forget_providers()
+    run = engine.run(engine.deploy(GREETING, others=OTHERS), of="ann")
+    asked = {"overrides": {"params": {"a": {"temperature": 0}}}}
+    answer = api.post(f"/runs/{run.pk}/fork", asked)
+    assert answer.status_code == 201, answer.content
+    engine.drain()
+    found = api.get(f"/runs/{run.pk}/diff/{answer.json()['id']}").json()
+    assert [(each["aspect"], each["at"]) for each in found["given"]] == [("params", "a")]
+    assert [sorted(each) for each in found["totals"]["tokens"]] == [sorted(run.tokens or {})] * 2
+    assert found["totals"]["tokens"][0]["input"] > 0
+    assert found["steps"][0]["left"]["memory"] is None
+
+
 def test_what_a_fork_took_over_is_no_difference(api: Api) -> None:
     bundle.forget_providers()
     run = engine.run(engine.deploy(GREETING, others=OTHERS), of="ann")
@@ -138,6 +152,8 @@ def test_what_a_fork_took_over_is_no_difference(api: Api) -> None:
     [
         ({"from_step": "c"}, 404, "unknown_step"),
         ({"overrides": {"prompts": {"p": 1}}}, 404, "not_in_release"),
+        ({"overrides": {"params": {"c": {}}}}, 404, "not_in_release"),
+        ({"overrides": {"params": {"a": {}}}}, 422, "overrides_invalid"),
         ({"overrides": {"colour": 1}}, 422, "invalid_request"),
         ({"effects": "perhaps"}, 422, "invalid_request"),
         ({"overrides": {"release": 4}}, 404, "unknown_release"),
