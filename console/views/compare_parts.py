@@ -125,8 +125,8 @@ def texts(pair: StepPair, aspect: str) -> list[Text]:
         for path in dict.fromkeys([*sides[0], *sides[1]])
         if any(_is_read(path, side.get(path, "")) for side in sides)
     ]
-    found = [Text(_title(path, left, right), *(side.get(path, "") for side in sides)) for path in paths]
-    rest = [json_text.serialise(_without(value, frozenset(paths))) for value in (left, right)]
+    found = [_text(path, sides, (left, right)) for path in paths]
+    rest = [json_text.serialise(_rest(value, frozenset(paths))) for value in (left, right)]
     found.append(Text("The rest of it, as JSON" if paths else "", rest[0], rest[1]))
     return [text for text in found if text.left != text.right]
 
@@ -152,26 +152,23 @@ def _within(value: Json, path: Path = ()) -> Iterator[tuple[Path, str]]:
 
 def _is_read(path: Path, text: str) -> bool:
     """Say whether a person reads it as a text: a message, what stands at the top, or what is long."""
-    is_message = len(path) == 3 and (path[0], path[2]) == ("messages", "content")
-    return is_message or len(path) == 1 or "\n" in text or len(text) >= LONG
+    return _is_message(path) or len(path) == 1 or "\n" in text or len(text) >= LONG
 
 
-def _without(value: Json, taken: frozenset[Path], path: Path = ()) -> Json:
-    if isinstance(value, str):
-        return _TAKEN if path in taken else value
-    if isinstance(value, Mapping):
-        return {key: _without(inner, taken, (*path, key)) for key, inner in value.items()}
-    if isinstance(value, list):
-        return [_without(inner, taken, (*path, index)) for index, inner in enumerate(value)]
-    return value
+def _is_message(path: Path) -> bool:
+    return len(path) == 3 and (path[0], path[2]) == ("messages", "content")
 
 
-def _title(path: Path, left: Json, right: Json) -> str:
-    """Name a place as a person would: `Message 2, user`."""
-    if len(path) != 3 or (path[0], path[2]) != ("messages", "content"):
-        return written(path)
-    roles = dict.fromkeys(role for role in (_role(left, path[1]), _role(right, path[1])) if role)
-    return ", ".join([f"Message {int(path[1]) + 1}", " then ".join(roles)]).removesuffix(", ")
+def _text(path: Path, sides: Sequence[Mapping[Path, str]], values: Sequence[Json]) -> Text:
+    """Name a text as a person would: `Message 2, user`. Another role of a message is a part of its text."""
+    left, right = (side.get(path, "") for side in sides)
+    if not _is_message(path):
+        return Text(written(path), left, right)
+    one, other = (_role(value, path[1]) for value in values)
+    title = f"Message {int(path[1]) + 1}, {one or other}"
+    if one and other and one != other:
+        return Text(f"{title} then {other}", f"{one}:\n{left}", f"{other}:\n{right}")
+    return Text(title, left, right)
 
 
 def _role(value: Json, index: str | int) -> str:
@@ -179,3 +176,26 @@ def _role(value: Json, index: str | int) -> str:
     if not isinstance(messages, list) or not isinstance(index, int) or index >= len(messages):
         return ""
     return str(messages[index].get("role", "")) if isinstance(messages[index], Mapping) else ""
+
+
+def _rest(value: Json, taken: frozenset[Path]) -> Json:
+    """Return what is left where texts are taken out; messages of which only the role is left are left out too."""
+    rest = _without(value, taken)
+    messages = rest.get("messages") if isinstance(rest, dict) else None
+    if isinstance(messages, list) and all(
+        isinstance(each, dict) and set(each) <= {"role"} for each in messages
+    ):
+        del rest["messages"]
+    return rest
+
+
+def _without(value: Json, taken: frozenset[Path], path: Path = ()) -> Json:
+    if isinstance(value, Mapping):
+        return {
+            key: _without(inner, taken, (*path, key))
+            for key, inner in value.items()
+            if not (isinstance(inner, str) and (*path, key) in taken)
+        }
+    if isinstance(value, list):
+        return [_without(inner, taken, (*path, index)) for index, inner in enumerate(value)]
+    return _TAKEN if isinstance(value, str) and path in taken else value

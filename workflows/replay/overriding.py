@@ -113,7 +113,7 @@ def _set_params(manifest: Json, given: Json, step_id: str, params: Mapping[str, 
     name, version = manifest["workflow"]
     pinned = given.get("workflow", {}).get(name) or saved.body("Workflow", name, version)
     body = json.loads(json.dumps(pinned))
-    step = next((each for each in references.steps_of(body) if each.get("id") == step_id), None)
+    step: Json = next((each for each in references.steps_of(body) if each.get("id") == step_id), None)
     told = clean_text(step_id, limit=80)
     if step is None:
         raise UnknownObject(f"The run's release has no step {told}.", code="not_in_release")

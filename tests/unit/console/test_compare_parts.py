@@ -47,7 +47,7 @@ def test_what_is_gone_or_of_elsewhere_has_no_page(name: str) -> None:
 
 
 def test_messages_are_compared_as_texts_and_the_rest_as_json() -> None:
-    left = {
+    left: dict[str, Any] = {
         "messages": [
             {"role": "system", "content": "Be kind.\nBe brief."},
             {"role": "user", "content": "Who?"},
@@ -64,7 +64,17 @@ def test_messages_are_compared_as_texts_and_the_rest_as_json() -> None:
     assert message == Text("Message 2, user", "Who?", "Who\nelse?")
     assert rest.title == "The rest of it, as JSON"
     assert '"temperature": 1' in rest.left
-    assert "Be kind" not in rest.left
+    assert "messages" not in rest.left
+
+
+def test_another_role_of_a_message_is_a_part_of_its_text() -> None:
+    left, right = ({"messages": [{"role": role, "content": "Hi."}]} for role in ("system", "user"))
+    assert texts("input", left, right) == [Text("Message 1, system then user", "system:\nHi.", "user:\nHi.")]
+    more = {"messages": [{"role": "user", "content": "Hi."}, {"role": "user", "content": "You?"}]}
+    assert texts("input", right, more) == [Text("Message 2, user", "", "You?")]
+    calls = {"messages": [{"role": "user", "content": "Hi.", "tool_calls": [{"id": 1}]}]}
+    (only,) = texts("input", right, calls)
+    assert "tool_calls" in only.right
 
 
 def test_a_text_output_is_a_text_and_a_value_stays_json() -> None:
