@@ -29,6 +29,7 @@ class Tried:
     worker: str
     started_at: datetime
     ended_at: datetime | None = None
+    error: Mapping[str, Json] | None = None
 
 
 @dataclass(kw_only=True)

@@ -19,7 +19,7 @@ from workflows.payloads import Batch
 from workflows.replay import beginnings
 from workflows.replay import record as records
 from workflows.replay.packing import FORMAT, RUN_FIELDS, VERSION
-from workflows.replay.rebuilt import Rebuilt, Step
+from workflows.replay.rebuilt import Rebuilt, Step, Tried
 from workflows.replay.record import Answered, Event, Record
 from workflows.replay.walk import Walk
 
@@ -32,7 +32,7 @@ def unpack(packed: Json, *, actor: Actor) -> Run:
     """Take in a packed run with its child runs; all of it or, with any fault, nothing.
 
     Raises:
-        Invalid: it is no packed run, it is damaged, or a newer version wrote it.
+        Invalid: it is no packed run, it is damaged, or a newer or an older version wrote it.
         Conflict: the run is here already.
     """
     body = _checked(packed)
@@ -64,16 +64,22 @@ def _refuse_known(ids: Sequence[str]) -> None:
 def _checked(packed: Json) -> Mapping[str, Json]:
     if not isinstance(packed, dict) or packed.get("format") != FORMAT:
         raise Invalid("This is no file of a packed run.", code="file_unknown")
-    if packed.get("version") != VERSION:
-        raise Invalid(
-            f"The file is of version {str(packed.get('version'))[:20]}; this installation reads version {VERSION}. "
-            "Take it in with a newer one.",
-            code="file_too_new",
-        )
+    _check_version(packed.get("version"))
     body = {key: packed.get(key) for key in ("runs", "releases", "values")}
     if not all(body.values()) or payloads.digest(body).hex() != packed.get("digest"):
         raise Invalid("The file is damaged: its digest is another one.", code="file_damaged")
     return body
+
+
+def _check_version(version: Json) -> None:
+    """Raises: Invalid, where this installation does not read files of that version."""
+    if type(version) is not int:
+        raise Invalid("This is no file of a packed run: it does not say its version.", code="file_unknown")
+    reads = f"The file is of version {str(version)[:20]}; this installation reads version {VERSION}."
+    if version > VERSION:
+        raise Invalid(f"{reads} Take it in with a newer one.", code="file_too_new")
+    if version < VERSION:
+        raise Invalid(f"{reads} Export the run anew where it is kept.", code="file_too_old")
 
 
 def _store(values: Mapping[str, Json]) -> None:
@@ -233,7 +239,7 @@ def _step(run: Run, step: Step, *, parent: StepRun | None) -> StepRun:
     )
 
 
-def _attempt(run: Run, row: StepRun, tried: Any) -> Attempt:
+def _attempt(run: Run, row: StepRun, tried: Tried) -> Attempt:
     return Attempt(
         run=run,
         step_run=row,
@@ -243,6 +249,7 @@ def _attempt(run: Run, row: StepRun, tried: Any) -> Attempt:
         lease="00000000-0000-0000-0000-000000000000",
         started_at=tried.started_at,
         ended_at=tried.ended_at,
+        error=tried.error,
     )
 
 

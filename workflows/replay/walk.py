@@ -225,7 +225,7 @@ class Walk:
     def _end_attempt(self, step: Step, event: Event, state: str) -> None:
         for tried in step.attempts:
             if tried.number == event.attempt:
-                tried.state, tried.ended_at = state, event.at
+                tried.state, tried.ended_at, tried.error = state, event.at, event.data.get("error")
 
     def _reopen(self, step: Step, event: Event) -> None:
         if step.state != "unknown":
@@ -244,7 +244,8 @@ class Walk:
         step.state = _STATES.get(what, what)
         step.input = event.data.get("input") or step.input
         step.output = event.data.get("output")
-        step.error = event.data.get("error")
+        if what != "cancelled" or event.attempt is not None:  # one that is told to stop keeps its last error
+            step.error = event.data.get("error")
         step.failures += what in ("failed", "retrying")
         step.settles = what in ("expanded", "waiting")
         step.child = event.data.get("run") if what == "waiting" else step.child

@@ -98,6 +98,22 @@ def test_a_map_and_a_retried_run_too() -> None:
     assert not replaying.differences([there])
 
 
+def test_each_attempt_says_there_what_it_failed_with() -> None:
+    broken = run(
+        deploy(MOODS.replace("on_error: continue", "note: x"), others=OTHERS), texts=["good day", "rain"]
+    )
+    recovery.retry(broken.pk, actor=OPERATOR, from_step="each[0]/mood")
+    drain()
+    here = attempts(broken)
+    assert any(error for *_, error in here)
+    assert attempts(elsewhere(packing.pack(broken.pk))) == here
+
+
+def attempts(of: Run) -> list[tuple[Any, ...]]:
+    rows = of.attempts.order_by("step_run__path", "step_run__epoch", "number")
+    return list(rows.values_list("step_run__path", "step_run__epoch", "number", "state", "worker", "error"))
+
+
 def test_a_fork_is_taken_in_without_the_run_that_it_came_from() -> None:
     done = run(deploy(MOODS, others=OTHERS), texts=["good day"])
     made = forking.fork(done.pk, forking.Ask(from_step="each[0]/kept"), actor=OPERATOR)
@@ -124,7 +140,7 @@ def test_only_texts_that_can_be_told_from_others_are_redacted(path: str) -> None
         packing.pack(done.pk, redact=[path])
 
 
-def test_a_file_that_is_damaged_or_newer_or_known_is_refused_and_nothing_is_changed() -> None:
+def test_a_file_that_is_damaged_or_newer_or_older_or_known_is_refused_and_nothing_is_changed() -> None:
     done = run(deploy(ASK), customer={"email": "ann@example.com"}, of="x")
     packed = packing.pack(done.pk)
     with pytest.raises(Conflict, match="is here already"):
@@ -136,6 +152,9 @@ def test_a_file_that_is_damaged_or_newer_or_known_is_refused_and_nothing_is_chan
         ({}, "no file of a packed run"),
         ([], "no file of a packed run"),
         ({**packed, "version": 2}, "a newer one"),
+        ({**packed, "version": 0}, "Export the run anew"),
+        ({**packed, "version": "1"}, "does not say its version"),
+        ({**packed, "version": True}, "does not say its version"),
         ({**packed, "runs": []}, "damaged"),
         (bad, "damaged"),
     ):

@@ -176,6 +176,19 @@ def test_the_state_at_any_event_is_rebuilt() -> None:
     assert shown[-1].steps["each[1]/mood"].state == "failed"
 
 
+def test_a_step_that_is_cancelled_before_its_next_attempt_is_rebuilt_with_its_last_error() -> None:
+    asks = "{id: a, prompt: mood, with: {text: rain}, route: chat, retry: {attempts: 2, first: 1h}}"
+    begun = run(deploy(f"name: w\nsteps: [{asks}]\n", others=OTHERS))
+    (step,) = begun.steps.all()
+    assert (step.state, step.reason) == ("waiting", "retry")
+    runs.cancel(begun.pk, actor=OPERATOR)
+    step.refresh_from_db()
+    begun.refresh_from_db()
+    rebuilt = Walk(record.of_run(begun)).to().steps["a"]
+    assert (rebuilt.state, rebuilt.error) == ("cancelled", step.error)
+    assert step.error is not None
+
+
 def test_a_cancelled_and_retried_run_is_identical() -> None:
     name = deploy("name: w\nsteps: [{id: a, set: {v: 1}}, {id: b, needs: [a], wait: {signal: s}}]\n")
     begun = start(name)
