@@ -1,13 +1,17 @@
-"""Hold runs against their records: each that has ended replays alike, and the rebuilt state is that of the tables."""
+"""Hold runs against their records: each that has ended replays alike, and the rebuilt state is that of the tables.
+
+The state: of every step run, superseded ones too, what it got, gave and failed with, and how each attempt ended.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 from workflows import states
-from workflows.models import Run, StepRun
+from workflows.models import Attempt, Run, StepRun
 from workflows.replay import record, verify
-from workflows.replay.rebuilt import Rebuilt, Step
+from workflows.replay.rebuilt import Step, Tried
 from workflows.replay.walk import Walk
 
 # Whether a step run that has not begun is ready yet is no event: it follows from pauses and places, too.
@@ -31,12 +35,16 @@ def _rebuilt(run: Run) -> Iterator[str]:
     rebuilt = Walk(record.of_run(run)).to()
     if not run.stopping and _settled(run) and rebuilt.state != run.state:
         yield f"{run.pk}: {run.state}, rebuilt {rebuilt.state}"
-    rows = {row.path: row for row in run.steps.filter(superseded=False)}
-    if set(rows) != set(rebuilt.steps):
-        yield f"{run.pk}: steps {sorted(set(rows) ^ set(rebuilt.steps))} are not in both"
-    for path in set(rows) & set(rebuilt.steps):
-        yield from _step(run, rows[path], rebuilt.steps[path])
-    yield from _earlier(run, rebuilt)
+    if run.state in states.RUN_ENDED and _error(run.error) != _error(rebuilt.error):
+        yield f"{run.pk}: failed with {run.error}, rebuilt {rebuilt.error}"
+    rows = {(row.path, row.epoch): row for row in run.steps.prefetch_related("attempts")}
+    steps = {(step.path, step.epoch): step for step in (*rebuilt.superseded, *rebuilt.steps.values())}
+    if set(rows) != set(steps):
+        yield f"{run.pk}: steps {sorted(set(rows) ^ set(steps))} are not in both"
+    for place in set(rows) & set(steps):
+        yield from _step(run, rows[place], steps[place])
+        if rows[place].superseded == (rebuilt.steps.get(place[0]) is steps[place]):
+            yield f"{run.pk}: {place} is superseded in one alone"
 
 
 def _settled(run: Run) -> bool:
@@ -51,14 +59,24 @@ def _step(run: Run, row: StepRun, step: Step) -> Iterator[str]:
         yield f"{run.pk} {row.path}: stored {stored}, rebuilt {rebuilt}"
     if _hex(row.item_hash) != step.frame:
         yield f"{run.pk} {row.path}: another frame"
-    if row.attempts_made != sum(1 for _ in step.attempts):
-        yield f"{run.pk} {row.path}: {row.attempts_made} attempts, rebuilt {len(step.attempts)}"
+    counted = (row.attempts_made, row.failures, row.losses, _error(row.error))
+    told = (len(step.attempts), step.failures, step.losses, _error(step.error or step.failing))
+    if counted != told:
+        yield f"{run.pk} {row.path}: attempts, failures, losses, error {counted}, rebuilt {told}"
+    tried = {attempt.number: _tried(attempt) for attempt in row.attempts.all()}
+    if tried != (again := {attempt.number: _tried(attempt) for attempt in step.attempts}):
+        yield f"{run.pk} {row.path}: attempts {tried}, rebuilt {again}"
 
 
-def _earlier(run: Run, rebuilt: Rebuilt) -> Iterator[str]:
-    stored = sorted(run.steps.filter(superseded=True).values_list("path", "epoch"))
-    if stored != sorted((step.path, step.epoch) for step in rebuilt.superseded):
-        yield f"{run.pk}: other superseded step runs"
+def _tried(attempt: Attempt | Tried) -> tuple[str, str, bool, Any]:
+    return (attempt.state, attempt.worker, attempt.ended_at is not None, _error(attempt.error))
+
+
+def _error(error: Any) -> Any:
+    """Events leave out what is null."""
+    if isinstance(error, dict):
+        return {key: _error(value) for key, value in error.items() if value is not None}
+    return error
 
 
 def _word(state: str) -> str:
