@@ -84,7 +84,7 @@ def fill(size: Size, *, settle: bool = True) -> None:
     `settle`: vacuum too and write everything out, which a transaction cannot; else the first readers would.
     """
     began = time.monotonic()
-    _definitions()
+    definitions()
     given: dict[str, Any] = {
         "runs": size.runs,
         "days": size.days,
@@ -122,7 +122,7 @@ def size_gb() -> float:
         return float(cursor.fetchone()[0])
 
 
-def _definitions() -> None:
+def definitions() -> None:
     """Make the workflows that the runs are of, each with its releases, once."""
     if Release.objects.filter(workflow=WORKFLOWS[0]).exists():
         return
