@@ -1,4 +1,4 @@
-"""What the shaky tool of random workflows calls, in a child process of the worker. May not import the project."""
+"""What the tools of random workflows call, in a child process of the worker. May not import the project."""
 
 from __future__ import annotations
 
@@ -13,4 +13,11 @@ def shaky(v: int, fails: int, counted_in: str) -> dict[str, int]:
         except FileExistsError:
             continue
         raise RuntimeError("not yet")
+    return {"v": v}
+
+
+def fragile(v: int, broken_by: str) -> dict[str, int]:
+    """Give `v` back, unless there is this file."""
+    if Path(broken_by).exists():
+        raise RuntimeError("broken")
     return {"v": v}
