@@ -1,4 +1,4 @@
-"""How Postgres answers every filter of the runs list, and who used a piece of state, over a million runs: by indexes?
+"""How Postgres answers every filter of the runs list over a million runs: by indexes?
 
 `python -m tests.benchmarks.plans` prints every plan too. `PLAN_RUNS` (1000000) chooses the history, which is copied in;
 tests hold the same of fewer runs.
@@ -23,8 +23,7 @@ from django.utils import timezone
 from console.forms import run_filter
 from tests.benchmarks import console_data, copied_runs, frame
 from tests.benchmarks.frame import Row, Stand
-from workflows.pieces import Piece
-from workflows.queries import lineage, run_list, run_totals
+from workflows.queries import run_list, run_totals
 
 # A tenth of all runs match: to count so many of so few, reading everything is right.
 COMMON = "q=Meier&range=all"
@@ -52,13 +51,6 @@ FORMS = {
     "q=position+4711&range=all": "run_text",
     "q=zzzz&range=all": "run_text",
 }
-# What all runs used, and what one in a thousand did.
-PIECES: Final = (
-    Piece(kind="prompt", name="classify@1"),
-    Piece(kind="prompt", name="rare@17"),
-    Piece(kind="snapshot", name="handbook@3"),
-    Piece(kind="tool", name="refund@1"),
-)
 _SCANNED: Final = re.compile(r"Seq Scan on (workflows_(?:run|steprun|lineage))\b")
 _HERE: Final = "tests.benchmarks.plans"  # also where this module is the program
 
@@ -110,22 +102,12 @@ def measure(stand: Stand, rounds: int, scale: float) -> list[Row]:
 
 
 def _ask() -> Iterator[dict[str, Any]]:
-    """Yield of each form and piece by which indexes it is answered, in how many ms, and what is wrong."""
+    """Yield of each form by which indexes it is answered, in how many ms, and what is wrong."""
     for form in FORMS:
         rows, counts = of_form(form)
         chosen = run_filter.parse(QueryDict(form)).filter(timezone.now())
         ms = _ms(lambda: (run_list.page(chosen), run_totals.totals(chosen)))  # noqa: B023
         yield _told(form or "no filter", [*rows, *counts], wrong(form, rows, counts), ms)
-    for piece in PIECES:
-        plans = _plans(lambda: (lineage.page(piece), lineage.totals(piece)))  # noqa: B023
-        scanned = sorted({name for plan in plans for name in _SCANNED.findall(plan)})
-        ms = _ms(lambda: (lineage.page(piece), lineage.totals(piece)))  # noqa: B023
-        yield _told(
-            f"used {piece.kind} {piece.name}",
-            plans,
-            f"reads all of {', '.join(scanned)}" if scanned else "",
-            ms,
-        )
 
 
 def _told(of: str, plans: list[str], fault: str, ms: float) -> dict[str, Any]:
