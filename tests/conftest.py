@@ -5,7 +5,6 @@ The servers themselves: tests/servers.py.
 
 from __future__ import annotations
 
-import gc
 import os
 from collections import Counter
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ from pathlib import Path
 import hypothesis
 import pytest
 from django.db import connection
+from pytest_django import DjangoDbBlocker
 
 from tests import chromium, connections, emptying, namespaces, rabbitmq
 from tests.servers import SERVERS, Servers
@@ -41,12 +41,17 @@ def servers() -> Servers:
 
 
 @pytest.fixture(scope="session")
-def django_db_setup(django_db_setup: None) -> Iterator[None]:
+def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
     """The test database; after a test that commits those tables are emptied that it wrote to."""
     with pytest.MonkeyPatch.context() as patch:
         emptying.instead_of_flushing(patch)
         yield
-    gc.collect()  # a connection of a thread that has ended is out until then, and the database cannot be dropped
+    with django_db_blocker.unblock(), connection.cursor() as cursor:
+        # A thread that is slow to end may hold a connection still, and the database could not be dropped.
+        cursor.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
 
 
 @pytest.fixture(autouse=True)
