@@ -17,7 +17,7 @@ from django.test import Client
 from playwright.sync_api import BrowserContext, ConsoleMessage, Page, Request
 
 from console.models import Role
-from tests import chromium, factories, namespaces
+from tests import chromium, connections, factories, namespaces
 from tests.browser.server import serve
 
 # Playwright runs an event loop in the test's thread, where Django would refuse the database.
@@ -113,7 +113,10 @@ def sign_in(context: BrowserContext, served: str, role: str) -> None:
 def console(clean: Page, context: BrowserContext, served: str, transactional_db: None) -> Page:
     """A clean page of an operator; go to it with `console.goto(address)`."""
     cache.clear()
-    gc.collect()  # a request that was cut off may have left its connection to a thread that has ended
+    # What was cut off before, here or in another tier, may have left connections to threads that have ended: these
+    # tests begin with all that there are.
+    gc.collect()
+    connections.drop()
     sign_in(context, served, Role.OPERATOR)
     return clean
 

@@ -127,10 +127,10 @@ class Rolling(RuleBasedStateMachine):
     def late(self, verdict: Verdict) -> None:
         """The slow clock writes what it has decided."""
         assert self.stale is not None
-        before = rollouts.get(self.stale.pk)
+        before, moves = rollouts.get(self.stale.pk), self.stale.moves
         self.seen = Seen(judged=Judged(verdict, ()))
         moved = tending.advance(self.stale, now=self.moment)
-        assert not moved or before.moves == self.stale.moves
+        assert not moved or before.moves == moves
         self.stale = None
 
     @rule(statement=st.integers(0, 12), verdict=VERDICTS)
@@ -139,11 +139,12 @@ class Rolling(RuleBasedStateMachine):
         row = self.active()
         self.seen = Seen(judged=Judged(verdict, ()))
         if row is not None:
+            moves = row.moves  # the row itself is read anew in the middle of what is taken back
             try:
                 with dying_at(statement):
                     tending.advance(row, now=self.moment)
             except Died:
-                assert rollouts.get(row.pk).moves == row.moves
+                assert rollouts.get(row.pk).moves == moves
 
     @invariant()
     def never_two(self) -> None:
