@@ -16,8 +16,11 @@ from typing import Final
 from tests.checks import BIN, ROOT, TESTED, failed_checks
 from tests.chromium import install
 
+# Python's own form of a traceback: for pytest's, source is parsed, and where a browser test failed deep in a greenlet
+# Python 3.11 gives up on that (“AST constructor recursion depth mismatch”), and takes the whole run with it.
+_TRACEBACK: Final = "--tb=native"
 # One process for each core, up to as many as the fault tests' time limits bear.
-PARALLEL = ("-n", "auto", "--maxprocesses", "4", "--dist", "worksteal")
+PARALLEL = ("-n", "auto", "--maxprocesses", "4", "--dist", "worksteal", _TRACEBACK)
 # Tests that drive a browser or whole processes may run out of time beside others on a busy machine. A few of them
 # that failed are tried once more, alone, and named at the end; of any other test the first word is the last.
 _ON_A_CLOCK: Final = ("tests/browser/", "tests/acceptance/", "tests/web/test_run_stream.py")
@@ -53,7 +56,7 @@ def _once_more() -> int:
         return _FAILED
     sys.stdout.write("\nOnce more, alone:\n")
     sys.stdout.flush()
-    status = _pytest(*names)
+    status = _pytest(*names, _TRACEBACK)
     if status == 0:
         sys.stdout.write(f"UNSTEADY: failed beside others, passed alone: {', '.join(names)}\n")
     return status

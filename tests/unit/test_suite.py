@@ -39,4 +39,4 @@ def test_only_a_few_tests_that_run_on_a_clock_are_tried_again(
     monkeypatch.setattr(suite, "ROOT", tmp_path)
     monkeypatch.setattr(suite, "_pytest", second)
     assert suite._once_more() == (0 if again else 1)
-    assert asked == ([tuple(sorted(failed))] if again else [])
+    assert asked == ([(*sorted(failed), suite._TRACEBACK)] if again else [])
