@@ -68,6 +68,13 @@ def _network_stays() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(autouse=True)
+def _all_connections(django_db_setup: None) -> None:
+    """Begin with all connections: what was cut off before may have left some to threads that have ended."""
+    gc.collect()
+    connections.drop()
+
+
 @pytest.fixture
 def refusals() -> set[int]:
     """The statuses that a test means to get: the browser complains of them too."""
@@ -113,10 +120,6 @@ def sign_in(context: BrowserContext, served: str, role: str) -> None:
 def console(clean: Page, context: BrowserContext, served: str, transactional_db: None) -> Page:
     """A clean page of an operator; go to it with `console.goto(address)`."""
     cache.clear()
-    # What was cut off before, here or in another tier, may have left connections to threads that have ended: these
-    # tests begin with all that there are.
-    gc.collect()
-    connections.drop()
     sign_in(context, served, Role.OPERATOR)
     return clean
 
