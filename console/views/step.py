@@ -102,7 +102,7 @@ def _tool(run: Run, step: StepView, asked: Mapping[str, Any]) -> dict[str, Any]:
     if step.state == "unknown":  # its worker may have died before it wrote down what it sent
         found = evidence.of(run.id, step.path)
         return {"tool_request": found.arguments, "sent_key": found.sent_key}
-    return {"tool_request": asked.get("arguments"), "sent_key": run_page.sent_key(run.id, step.path)}
+    return {"tool_request": asked.get("arguments"), "sent_key": run_page.sent(run.id, step.path)[0]}
 
 
 def _address(run: Run, step: StepView, attempt: str) -> str:

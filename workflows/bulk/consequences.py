@@ -10,8 +10,8 @@ from typing import Final
 
 from django.db.models import Count, QuerySet
 
-from workflows.bulk.families import RETRIED
 from workflows.engine import bundle
+from workflows.engine.again import AGAIN
 from workflows.models import Run, StepRun
 from workflows.queries import attention
 from workflows.queries.attention import Trouble
@@ -36,7 +36,7 @@ def calls(going: QuerySet[Run]) -> tuple[Calls, ...]:
     `going`: with the child runs that go on with them.
     """
     steps = StepRun.objects.filter(
-        run_id__in=going.order_by().values("pk"), superseded=False, state__in=RETRIED, kind="tool"
+        run_id__in=going.order_by().values("pk"), superseded=False, state__in=AGAIN, kind="tool"
     ).filter(started_at__isnull=False)
     rows = steps.order_by().values_list("run__release", "step_id").annotate(count=Count("pk"))
     found: Counter[tuple[str, str]] = Counter()

@@ -6,11 +6,11 @@ from typing import Any, Final
 
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
+from workflows.engine.again import AGAIN
 from workflows.models import Run, StepRun
 
-RETRIED: Final = ("failed", "cancelled")
 # The run that started it stands failed, too: a retry of that one leads it on, and not the other way round.
-IS_BELOW: Final = Q(parent__isnull=False, parent__state__in=RETRIED)
+IS_BELOW: Final = Q(parent__isnull=False, parent__state__in=AGAIN)
 
 
 def at_top(runs: QuerySet[Run]) -> QuerySet[Run]:
@@ -35,12 +35,12 @@ def led_on(runs: QuerySet[Run]) -> QuerySet[Run]:
 def _below(runs: QuerySet[Run]) -> QuerySet[Run]:
     """Return the newest child run of each step that goes on, where that has failed as well."""
     waits = StepRun.objects.filter(
-        run_id=OuterRef("parent_id"), path=OuterRef("parent_path"), superseded=False, state__in=RETRIED
+        run_id=OuterRef("parent_id"), path=OuterRef("parent_path"), superseded=False, state__in=AGAIN
     )
     newer = Run.objects.filter(parent_id=OuterRef("parent_id"), parent_path=OuterRef("parent_path")).filter(
         Q(created_at__gt=OuterRef("created_at")) | Q(created_at=OuterRef("created_at"), pk__gt=OuterRef("pk"))
     )
-    children = Run.objects.filter(parent_id__in=_ids(runs), state__in=RETRIED)
+    children = Run.objects.filter(parent_id__in=_ids(runs), state__in=AGAIN)
     return children.filter(Exists(waits), ~Exists(newer))
 
 

@@ -15,9 +15,9 @@ from workflows import states
 from workflows.bulk import consequences, families, headroom, selections
 from workflows.bulk.changes import Change
 from workflows.bulk.consequences import Calls
-from workflows.bulk.families import RETRIED
 from workflows.bulk.headroom import Headroom
 from workflows.bulk.selections import Selection
+from workflows.engine.again import AGAIN
 from workflows.errors import Invalid
 from workflows.failures import grouping
 from workflows.models import Run, StepRun, Taint
@@ -241,12 +241,12 @@ def _cases(asked: Asked) -> list[When]:
 
 
 def _retry_cases(asked: Asked) -> list[When]:
-    steps = StepRun.objects.filter(run_id=OuterRef("pk"), superseded=False, state__in=RETRIED)
+    steps = StepRun.objects.filter(run_id=OuterRef("pk"), superseded=False, state__in=AGAIN)
     cases = [
         When(workflow=CARRIER, then=Value("carrier")),
         When(state="succeeded", then=Value("succeeded")),
         When(pk__in=run_list.unknown_runs(), then=Value("unknown")),
-        When(~Q(state__in=RETRIED) | Q(ended_at__gt=asked.frozen_at), then=Value("going")),
+        When(~Q(state__in=AGAIN) | Q(ended_at__gt=asked.frozen_at), then=Value("going")),
         When(deadline_at__lte=asked.frozen_at, then=Value("deadline")),
     ]
     if not asked.with_cancelled:
@@ -314,6 +314,6 @@ def _cost(asked: Asked, going: QuerySet[Run]) -> Decimal | None:
         return None
     steps = StepRun.objects.filter(run_id__in=going.order_by().values("pk"), superseded=False)
     if asked.action == "retry":
-        steps = steps.filter(state__in=RETRIED)
+        steps = steps.filter(state__in=AGAIN)
     total: Decimal | None = steps.aggregate(spent=Sum("cost_usd"))["spent"]
     return total

@@ -189,11 +189,11 @@ def queue_of(run: Run, *, alive_since: datetime) -> Queue:
     return Queue(ahead, waits[len(waits) // 2] if waits else None, workers)
 
 
-def sent_key(run_id: str, path: str) -> str:
-    """Return the idempotency key under which a step's call left, where one was recorded."""
-    sent = JournalEvent.objects.filter(run_id=run_id, step=path, type="step.sending").order_by("-seq")
-    data = sent.values_list("data", flat=True).first()
-    return str(data.get("key", "")) if isinstance(data, dict) else ""
+def sent(run_id: str, path: str) -> tuple[str, datetime | None]:
+    """Return the idempotency key under which a step's call left last, and when; blank where none was recorded."""
+    events = JournalEvent.objects.filter(run_id=run_id, step=path, type="step.sending").order_by("-seq")
+    data, at = events.values_list("data", "at").first() or (None, None)
+    return str(data.get("key", "")) if isinstance(data, dict) else "", at
 
 
 @dataclass(frozen=True)

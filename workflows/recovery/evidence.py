@@ -15,8 +15,9 @@ from workflows.engine.commit import OtherVersion
 from workflows.engine.leases import Active
 from workflows.engine.views import Known
 from workflows.errors import Conflict, UnknownObject, WorkflowError
-from workflows.models import JournalEvent, StepRun
+from workflows.models import StepRun
 from workflows.payloads import clean_text
+from workflows.queries import run_page
 from workflows.spec.step_bodies import AgentBody, PromptBody, ToolBody
 from workflows.step_kinds import agent
 from workflows.tools.config import Tool
@@ -45,16 +46,15 @@ class Evidence:
 def of(run_id: str, path: str) -> Evidence:
     """Collect what is known of a step. What is gone from the store is left out. Raises: UnknownObject."""
     step = find(run_id, path)
-    sent = JournalEvent.objects.filter(run_id=run_id, step=path, type="step.sending").order_by("-seq").first()
-    told = sent.data if sent and isinstance(sent.data, dict) else {}
+    sent_key, sent_at = run_page.sent(run_id, path)
     asked, tool, expected = _known(step)
     return Evidence(
         step=step,
         tool=asked.get("tool", "") if "arguments" in asked else "",
         target=_target(tool) if tool else "",
         arguments=asked.get("arguments"),
-        sent_key=str(told.get("key", "")),
-        sent_at=sent.at if sent else None,
+        sent_key=sent_key,
+        sent_at=sent_at,
         expected=expected,
     )
 
